@@ -1,0 +1,295 @@
+"""The five nouns: stimuli, response, reconstruction, score, estimate.
+
+Each is a plain `xarray.Dataset`. Dimension names, coordinates, dtypes and attributes are written
+here, once; every public function calls `check` at its door.
+
+========================  =====================================================  ================
+noun                      dimensions                                             variables
+========================  =====================================================  ================
+stimuli                   stimulus                                               image, caption,
+                                                                                 sound or path
+response                  [subject, repeat, condition] stimulus × vertex|voxel   bold
+reconstruction            [condition] stimulus × draw                            image, caption
+score                     [condition] stimulus × draw × metric                   value
+estimate                  contrast × metric, region, vertex or voxel             effect, ci_low,
+                                                                                 ci_high, p,
+                                                                                 p_corrected, n
+========================  =====================================================  ================
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from insilico.errors import ParameterError, SchemaError, SpaceError, listed, not_one_of
+
+
+@dataclass(frozen=True)
+class Noun:
+    """What a dataset must be to carry this name."""
+
+    dims: tuple[str, ...]
+    variables: tuple[str, ...]
+    any_variable: tuple[str, ...] = ()
+    coords: tuple[str, ...] = ()
+    attrs: tuple[str, ...] = ()
+
+
+NOUNS = {
+    "stimuli": Noun(
+        dims=("stimulus",),
+        variables=(),
+        any_variable=("image", "caption", "sound", "path"),
+        coords=("split",),
+        attrs=("source",),
+    ),
+    "response": Noun(
+        dims=("stimulus",),
+        variables=("bold",),
+        coords=("hemi", "x", "y", "z"),
+        attrs=("space", "units", "subject", "hemodynamic_offset_s", "source"),
+    ),
+    "reconstruction": Noun(
+        dims=("stimulus", "draw"),
+        variables=(),
+        any_variable=("image", "caption", "sound"),
+        attrs=("decoder", "seed"),
+    ),
+    "score": Noun(
+        dims=("metric",),
+        variables=("value",),
+        coords=("definition", "direction", "chance"),
+    ),
+    "estimate": Noun(
+        dims=("contrast",),
+        variables=("effect", "ci_low", "ci_high", "p", "p_corrected", "n"),
+        attrs=("test", "null", "correction", "unit_of_inference"),
+    ),
+}
+
+PLACES = ("vertex", "voxel")
+
+
+def check(dataset: xr.Dataset, noun: str, *, space: str | None = None) -> xr.Dataset:
+    """Return the dataset if it is the noun it is taken for.
+
+    Parameters
+    ----------
+    dataset : xarray.Dataset
+        What a function was given.
+    noun : str
+        One of `NOUNS`.
+    space : str, optional
+        For responses: the space needed, such as ``"fsaverage5"``.
+
+    Raises
+    ------
+    SchemaError
+        If a dimension, variable, coordinate or attribute is missing or of the wrong kind.
+    SpaceError
+        If a response lies in another space.
+    """
+    if noun not in NOUNS:
+        raise ParameterError(not_one_of("noun", noun, NOUNS))
+    if not isinstance(dataset, xr.Dataset):
+        raise SchemaError(
+            f"{noun}: an xarray.Dataset is needed, got {type(dataset).__name__}; "
+            f"`insilico.schema.sample('{noun}')` shows one"
+        )
+    _require_parts(dataset, noun)
+    if "stimulus" in dataset.dims:
+        _require_ids(dataset, noun)
+    if noun == "response":
+        _require_response(dataset, space)
+    return dataset
+
+
+def _require_parts(dataset: xr.Dataset, noun: str) -> None:
+    spec = NOUNS[noun]
+    _require(noun, "dimension", spec.dims, dataset.dims)
+    _require(noun, "variable", spec.variables, dataset.data_vars)
+    _require(noun, "coordinate", spec.coords, dataset.coords)
+    _require(noun, "attribute", spec.attrs, dataset.attrs)
+    if spec.any_variable and not set(spec.any_variable) & set(dataset.data_vars):
+        raise SchemaError(
+            f"{noun}: needs one of the variables {listed(spec.any_variable)}; "
+            f"has {listed(dataset.data_vars) or 'none'}"
+        )
+
+
+def _require(noun: str, what: str, needed: tuple[str, ...], present: object) -> None:
+    present = list(present)  # type: ignore[call-overload]
+    missing = [name for name in needed if name not in present]
+    if missing:
+        raise SchemaError(
+            f"{noun}: {what} {listed(missing)} missing; has {listed(present) or 'none'}"
+        )
+
+
+def _require_ids(dataset: xr.Dataset, noun: str) -> None:
+    if "stimulus" not in dataset.coords:
+        raise SchemaError(f"{noun}: the stimulus dimension has no labels; give each stimulus an id")
+    ids, counts = np.unique(dataset["stimulus"].values.astype(str), return_counts=True)
+    if (counts > 1).any():
+        raise SchemaError(f"{noun}: stimulus ids repeat: {listed(ids[counts > 1], 3)}")
+
+
+def _require_response(dataset: xr.Dataset, space: str | None) -> None:
+    place = place_of(dataset)
+    bold = dataset["bold"]
+    if bold.dims[-2:] != ("stimulus", place):
+        raise SchemaError(f"response: bold must end in (stimulus, {place}); has {bold.dims}")
+    if bold.dtype != np.float32:
+        raise SchemaError(f"response: bold must be float32; is {bold.dtype}")
+    if not np.isfinite(bold.values).all():
+        finite = np.isfinite(bold).all([dim for dim in bold.dims if dim != "stimulus"])
+        bad = bold["stimulus"].values[~finite.values]
+        raise SchemaError(f"response: NaN or infinite bold in stimuli {listed(bad, 3)}")
+    if space is not None and dataset.attrs["space"] != space:
+        raise SpaceError(
+            f"a response in {space} is needed; this one lies in {dataset.attrs['space']}"
+        )
+
+
+def place_of(dataset: xr.Dataset) -> str:
+    """Return the dimension over which a response is laid out: ``vertex`` or ``voxel``."""
+    found = [place for place in PLACES if place in dataset.dims]
+    if len(found) != 1:
+        raise SchemaError(f"response: needs one of the dimensions {PLACES}; has {dataset.dims}")
+    return found[0]
+
+
+def canonical(value: Any) -> str:
+    """Write a JSON value in one fixed way: sorted keys, no spaces."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def short_digest(*parts: Any) -> str:
+    """Return 32 hexadecimal digits that name the parts (JSON values or bytes)."""
+    state = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        state.update(part if isinstance(part, bytes) else canonical(part).encode())
+        state.update(b"\0")
+    return state.hexdigest()
+
+
+def digest(dataset: xr.Dataset) -> str:
+    """Return a digest of values, labels and attributes, the same after a file round trip."""
+    parts: list[object] = []
+    for name in sorted(str(key) for key in dataset.variables):
+        variable = dataset[name]
+        values = np.asarray(variable.values)
+        if values.dtype.kind in "OUT":
+            parts += [name, list(variable.dims), [str(v) for v in values.ravel()]]
+        else:
+            parts += [name, list(variable.dims), str(values.dtype), list(values.shape)]
+            parts.append(np.ascontiguousarray(values).tobytes())
+    return short_digest(*parts, {str(k): str(v) for k, v in dataset.attrs.items()})
+
+
+# --- shipped examples -----------------------------------------------------------------------------
+
+
+def sample(noun: str, n: int = 4, seed: int = 0) -> xr.Dataset:
+    """Make a small valid dataset: for tests, documentation and bug reports.
+
+    Parameters
+    ----------
+    noun : str
+        One of `NOUNS`.
+    n : int
+        Number of stimuli (contrasts, for an estimate).
+    seed : int
+        Seed of the random values.
+    """
+    if noun not in NOUNS:
+        raise ParameterError(not_one_of("noun", noun, NOUNS))
+    return check(_SAMPLES[noun](n, np.random.default_rng(seed)), noun)
+
+
+def _ids(n: int) -> list[str]:
+    return [f"sample-{index:06d}" for index in range(n)]
+
+
+def _stimuli(n: int, rng: np.random.Generator) -> xr.Dataset:
+    image = rng.integers(0, 256, (n, 64, 64, 3), dtype=np.uint8)
+    return xr.Dataset(
+        {"image": (("stimulus", "y_pixel", "x_pixel", "rgb"), image)},
+        coords={"stimulus": _ids(n), "split": ("stimulus", ["test"] * n)},
+        attrs={"source": "sample"},
+    )
+
+
+def _response(n: int, rng: np.random.Generator) -> xr.Dataset:
+    bold = rng.standard_normal((n, 8)).astype(np.float32)
+    places = rng.uniform(-60, 60, (3, 8))
+    return xr.Dataset(
+        {"bold": (("stimulus", "voxel"), bold)},
+        coords={
+            "stimulus": _ids(n),
+            "voxel": np.arange(8),
+            "hemi": ("voxel", ["L"] * 4 + ["R"] * 4),
+            **{axis: ("voxel", row) for axis, row in zip("xyz", places, strict=True)},
+        },
+        attrs={
+            "space": "sample",
+            "units": "session z",
+            "subject": "sample",
+            "hemodynamic_offset_s": 0.0,
+            "source": "sample",
+        },
+    )
+
+
+def _reconstruction(n: int, rng: np.random.Generator) -> xr.Dataset:
+    image = rng.integers(0, 256, (n, 1, 64, 64, 3), dtype=np.uint8)
+    return xr.Dataset(
+        {"image": (("stimulus", "draw", "y_pixel", "x_pixel", "rgb"), image)},
+        coords={"stimulus": _ids(n), "draw": [0]},
+        attrs={"decoder": "sample", "seed": 0},
+    )
+
+
+def _score(n: int, rng: np.random.Generator) -> xr.Dataset:
+    return xr.Dataset(
+        {"value": (("stimulus", "draw", "metric"), rng.uniform(0, 1, (n, 1, 2)))},
+        coords={
+            "stimulus": _ids(n),
+            "draw": [0],
+            "metric": ["pixcorr", "clip_cosine"],
+            "definition": ("metric", ["sample", "sample"]),
+            "direction": ("metric", ["higher", "higher"]),
+            "chance": ("metric", [0.0, 0.0]),
+        },
+    )
+
+
+def _estimate(n: int, rng: np.random.Generator) -> xr.Dataset:
+    effect = rng.standard_normal(n)
+    rows = {"effect": effect, "ci_low": effect - 1, "ci_high": effect + 1}
+    rows |= {"p": rng.uniform(0, 1, n), "p_corrected": np.ones(n), "n": np.full(n, 20)}
+    return xr.Dataset(
+        {name: ("contrast", values) for name, values in rows.items()},
+        coords={"contrast": [f"contrast {index}" for index in range(n)]},
+        attrs={
+            "test": "sample",
+            "null": "sample",
+            "correction": "sample",
+            "unit_of_inference": "stimulus",
+        },
+    )
+
+
+_SAMPLES = {
+    "stimuli": _stimuli,
+    "response": _response,
+    "reconstruction": _reconstruction,
+    "score": _score,
+    "estimate": _estimate,
+}

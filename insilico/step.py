@@ -1,0 +1,138 @@
+"""The step: fields are its parameters and its YAML, calling it is the work.
+
+A step takes datasets and gives one dataset back. It holds no state. What changes a result is a
+field; how the result is computed (device, progress) is set around the call, with `computing`, and
+never enters a step's identity.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from insilico.errors import ParameterError, not_one_of
+from insilico.schema import short_digest
+
+Item = TypeVar("Item")
+
+
+class Step(BaseModel):
+    """Base of every stage: a frozen set of parameters that can be called.
+
+    Subclasses set `kind` (the name used in protocols) and raise `version` whenever the same
+    parameters would give another result.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=False)
+    kind: ClassVar[str]
+    version: ClassVar[int] = 1
+
+    def identity(self) -> dict[str, Any]:
+        """Return all parameters, defaults included, with kind and version, as plain JSON."""
+        return {"kind": self.kind, "version": self.version, **self.model_dump(mode="json")}
+
+    def digests(self) -> dict[str, str]:
+        """Return digests of the files (weights, atlases) that the result depends on."""
+        return {}
+
+
+@dataclass(frozen=True)
+class Registry(Mapping[str, type[Step]]):
+    """The kinds of one room, addressed by strings and imported when asked for.
+
+    Other packages add kinds through the entry-point group ``insilico.<room>``.
+    """
+
+    room: str
+    kinds: dict[str, str] = field(default_factory=dict)
+
+    def addresses(self) -> dict[str, str]:
+        """Return ``{kind: "module:Class"}``, entry points included."""
+        found = {point.name: point.value for point in entry_points(group=f"insilico.{self.room}")}
+        return {**found, **self.kinds}
+
+    def __getitem__(self, kind: str) -> type[Step]:
+        addresses = self.addresses()
+        if kind not in addresses:
+            raise ParameterError(not_one_of(f"{self.room} kind", kind, addresses))
+        module, _, name = addresses[kind].partition(":")
+        return getattr(importlib.import_module(module), name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.addresses())
+
+    def __len__(self) -> int:
+        return len(self.addresses())
+
+    def build(self, spec: str | Mapping[str, Any]) -> Step:
+        """Make a step from ``"kind"`` or ``{"kind": ..., parameter: ...}``."""
+        spec = {"kind": spec} if isinstance(spec, str) else dict(spec)
+        if "kind" not in spec:
+            raise ParameterError(f"{self.room}: 'kind' is missing; one of: {', '.join(self)}")
+        step = self[spec.pop("kind")]
+        try:
+            return step(**spec)
+        except ValidationError as error:
+            raise ParameterError(explain(error, step)) from error
+
+
+def explain(error: ValidationError, step: type[Step]) -> str:
+    """Write pydantic's complaint as one line per parameter, with the allowed names."""
+    lines = []
+    for item in error.errors():
+        name = ".".join(str(part) for part in item["loc"])
+        if item["type"] == "extra_forbidden":
+            lines.append(f"{step.kind}: {not_one_of('parameter', name, step.model_fields)}")
+        else:
+            lines.append(f"{step.kind}.{name}: {item['msg']}, got {item['input']!r}")
+    return "; ".join(lines)
+
+
+def generator(seed: int, *names: object) -> np.random.Generator:
+    """Return the random generator of one item, named by seed and labels.
+
+    The same item draws the same numbers whatever else is computed beside it.
+    """
+    digest = short_digest(int(seed), [str(name) for name in names])
+    return np.random.default_rng(int(digest, 16))
+
+
+# --- how a result is computed: never part of what it is ------------------------------------------
+
+Progress = Callable[[str, int, int], None]
+_device: ContextVar[str] = ContextVar("device", default="cpu")
+_progress: ContextVar[Progress | None] = ContextVar("progress", default=None)
+
+
+@contextmanager
+def computing(device: str | None = None, progress: Progress | None = None) -> Iterator[None]:
+    """Set the device, and who hears of progress, for the steps called inside."""
+    tokens = [(_device, _device.set(device))] if device else []
+    tokens += [(_progress, _progress.set(progress))] if progress else []  # type: ignore[list-item]
+    try:
+        yield
+    finally:
+        for variable, token in reversed(tokens):
+            variable.reset(token)  # type: ignore[arg-type]
+
+
+def device() -> str:
+    """Return the torch device on which steps compute now."""
+    return _device.get()
+
+
+def batches(items: Iterable[Item], size: int, what: str) -> Iterator[list[Item]]:
+    """Cut items into batches and report progress under the name `what`."""
+    items, tell = list(items), _progress.get()
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+        if tell:
+            tell(what, min(start + size, len(items)), len(items))

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from insilico.errors import ParameterError
+from insilico.step import Registry, Step, batches, computing, device, generator
+
+
+class Scale(Step):
+    kind: ClassVar[str] = "scale"
+    factor: float = 2.0
+
+
+REGISTRY = Registry("toys", {"scale": f"{__name__}:Scale"})
+
+
+def test_build_from_yaml_shapes():
+    assert REGISTRY.build("scale") == Scale(factor=2.0)
+    assert REGISTRY.build({"kind": "scale", "factor": 3}) == Scale(factor=3.0)
+
+
+def test_identity_holds_defaults():
+    assert Scale().identity() == {"kind": "scale", "version": 1, "factor": 2.0}
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("scael", r"unknown toys kind 'scael'; one of: scale \(did you mean 'scale'\?\)"),
+        ({"kind": "scale", "facter": 1}, r"unknown parameter 'facter'; .*did you mean 'factor'"),
+        ({"kind": "scale", "factor": "x"}, "scale.factor: .*got 'x'"),
+        ({"factor": 1}, "'kind' is missing; one of: scale"),
+    ],
+)
+def test_build_names_the_mistake(spec, message):
+    with pytest.raises(ParameterError, match=message):
+        REGISTRY.build(spec)
+
+
+def test_step_is_frozen():
+    with pytest.raises(ValueError, match="frozen"):
+        Scale().factor = 3.0
+
+
+def test_generator_depends_on_its_names_alone():
+    first = generator(7, "decode", "a").standard_normal(3)
+    generator(7, "decode", "b").standard_normal(3)
+    assert np.array_equal(first, generator(7, "decode", "a").standard_normal(3))
+    assert not np.array_equal(first, generator(8, "decode", "a").standard_normal(3))
+
+
+def test_computing_sets_and_restores():
+    heard = []
+    with computing(device="meta", progress=lambda *news: heard.append(news)):
+        assert device() == "meta"
+        assert list(batches(range(5), 2, "encode")) == [[0, 1], [2, 3], [4]]
+    assert device() == "cpu"
+    assert heard == [("encode", 2, 5), ("encode", 4, 5), ("encode", 5, 5)]
