@@ -15,7 +15,7 @@ import json
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -64,8 +64,11 @@ class UnclipConfig:
     @classmethod
     def from_json(cls, text: str) -> UnclipConfig:
         """Read a configuration; lists become tuples."""
-        values = json.loads(text)
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        values: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value
+            for key, value in json.loads(text).items()
+        }
+        return cls(**values)
 
     def to_json(self) -> str:
         """Write the configuration."""
@@ -128,8 +131,9 @@ class UnclipDecoder(torch.nn.Module):
         if not (folder / "unclip.json").exists():
             raise WeightsError(f"no unclip.json in {folder}: not the folder of an unCLIP decoder")
         config = UnclipConfig.from_json((folder / "unclip.json").read_text("utf-8"))
-        unet = diffusers.UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=dtype)
-        vae = diffusers.AutoencoderKL.from_pretrained(folder / "vae", torch_dtype=dtype)
+        how = {"torch_dtype": dtype, "low_cpu_mem_usage": False}
+        unet = diffusers.UNet2DConditionModel.from_pretrained(folder / "unet", **how)
+        vae = diffusers.AutoencoderKL.from_pretrained(folder / "vae", **how)
         settings = json.loads((folder / "scheduler" / "scheduler_config.json").read_text("utf-8"))
         scheduler = getattr(diffusers, settings["_class_name"]).from_config(settings)
         return cls(unet, vae, scheduler, config)
@@ -227,7 +231,7 @@ class UnclipDecoder(torch.nn.Module):
         for timestep in timesteps:
             scaled = scheduler.scale_model_input(latents, timestep)
             output = self._network(scaled, timestep, tokens)
-            if guidance != 1:
+            if uncond is not None and guidance != 1:
                 free = self._network(scaled, timestep, uncond)
                 output = free + guidance * (output - free)
             latents = scheduler.step(output, timestep, latents).prev_sample

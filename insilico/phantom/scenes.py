@@ -13,19 +13,12 @@ from functools import cache, lru_cache
 from hashlib import blake2b
 
 import numpy as np
+from PIL import Image
 
 from insilico.errors import ParameterError, not_one_of
-from insilico.phantom.drawing import (
-    BACKGROUNDS,
-    CANVAS,
-    COLOURS,
-    OBJECTS,
-    SIDE,
-    SUPERSAMPLING,
-    Frame,
-    paint_background,
-    paint_object,
-)
+from insilico.phantom.backgrounds import BACKGROUNDS, paint_background
+from insilico.phantom.drawing import CANVAS, COLOURS, SUPERSAMPLING, Frame
+from insilico.phantom.objects import OBJECTS, paint_object
 from insilico.phantom.sounds import make_sound
 
 POSITIONS = {"left": 0.27, "middle": 0.5, "right": 0.73}
@@ -163,12 +156,12 @@ def draw_scenes(seed: int, n: int, split: str = "test") -> tuple[Scene, ...]:
     return tuple(draw_scene(seed, split, k) for k in range(n))
 
 
-def _background(scene: Scene):
+def _background(scene: Scene) -> Image.Image:
     name = scene.attributes["background"]
     return paint_background(name, scene.horizon, scene.light, scene.detail)
 
 
-def _with_object(scene: Scene, canvas):
+def _with_object(scene: Scene, canvas: Image.Image) -> Image.Image:
     what = scene.attributes
     x = CANVAS * (POSITIONS[what["position"]] + scene.shift)
     unit = CANVAS * SIZES[what["size"]] * scene.scale

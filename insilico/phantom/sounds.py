@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 
@@ -20,7 +20,7 @@ def envelope(kind: int) -> np.ndarray:
     return np.ones_like(_TIME_S)
 
 
-@lru_cache(maxsize=None)
+@cache
 def tone(kind: int) -> np.ndarray:
     """Return the tone of object number `kind`: pitch, glide and envelope are its own."""
     pitch_hz = 180 * 2 ** (kind / 3)

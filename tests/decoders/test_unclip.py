@@ -76,8 +76,10 @@ def given() -> dict[str, torch.Tensor]:
 
 def test_pictures_are_pictures(decoder, given):
     made = decoder.sample(**given)
-    assert made.shape == (N, 3, 8, 8) and made.dtype == torch.float32
-    assert 0 <= made.min() and made.max() <= 1
+    assert made.shape == (N, 3, 8, 8)
+    assert made.dtype == torch.float32
+    assert made.min() >= 0
+    assert made.max() <= 1
     assert decoder.latent_shape == (LATENT, 4, 4)
 
 
@@ -143,7 +145,8 @@ def test_latents_are_scaled_and_shifted_by_channel(given):
 def test_published_timesteps_and_vector(given):
     decoder = tiny_decoder(EulerDiscreteScheduler, vector=(0.5, -0.5), timesteps="truncated")
     times = decoder._timesteps(decoder.scheduler, 38).tolist()
-    assert times[:5] == [999, 972, 946, 920, 893] and times[-3:] == [78, 52, 26]
+    assert times[:5] == [999, 972, 946, 920, 893]
+    assert times[-3:] == [78, 52, 26]
     made = decoder.sample(**given)
     decoder.config = dataclasses.replace(decoder.config, vector=(2.0, 1.0))
     assert not torch.allclose(decoder.sample(**given), made, atol=1e-4)
@@ -156,5 +159,5 @@ def test_wrong_inputs_are_explained(decoder, given, tmp_path):
         decoder.sample(given["tokens"], given["noise"])
     with pytest.raises(ParameterError, match="do not fill"):
         with_token_grid(given["noise"], given["tokens"][:, :5])
-    with pytest.raises(WeightsError, match="unclip.json"):
+    with pytest.raises(WeightsError, match=r"unclip\.json"):
         UnclipDecoder.from_pretrained(tmp_path)

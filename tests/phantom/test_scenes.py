@@ -31,7 +31,8 @@ from insilico.phantom.scenes import (
 
 def test_world_has_every_combination_once():
     assert len(COMBINATIONS) == len(set(COMBINATIONS)) == len(set(CAPTIONS)) == 3456
-    assert len(HELD_OUT) == 345 and not HELD_OUT & set(TRAINED)
+    assert len(HELD_OUT) == 345
+    assert not HELD_OUT & set(TRAINED)
     assert len(HELD_OUT) + len(TRAINED) == 3456
 
 
@@ -75,7 +76,8 @@ def test_held_out_combinations_are_never_trained():
 
 def test_every_turn_meets_every_combination_once():
     counts = Counter(scene.combination for scene in draw_scenes(0, 2 * len(TRAINED), "train"))
-    assert set(counts.values()) == {2} and len(counts) == len(TRAINED)
+    assert set(counts.values()) == {2}
+    assert len(counts) == len(TRAINED)
 
 
 def test_splits_draw_different_scenes():
@@ -90,14 +92,16 @@ def test_unknown_split_is_refused():
 
 def test_picture_law():
     picture = render(draw_scene(0, "train", 0))
-    assert picture.shape == (64, 64, 3) and picture.dtype == np.uint8
+    assert picture.shape == (64, 64, 3)
+    assert picture.dtype == np.uint8
 
 
 def test_mask_is_where_the_object_is():
     scene = draw_scene(0, "train", 2)
     what = scene.attributes
     mask = object_mask(scene)
-    assert mask.shape == (64, 64) and mask.dtype == bool
+    assert mask.shape == (64, 64)
+    assert mask.dtype == bool
     x = np.nonzero(mask)[1].mean() / 64
     assert abs(x - scenes.POSITIONS[what["position"]] - scene.shift) < 0.06
     colours = list(ATTRIBUTES["colour"])
@@ -106,7 +110,8 @@ def test_mask_is_where_the_object_is():
     twin = replace(scene, combination=scene.combination + step)
     assert twin.attributes == {**what, "colour": other}
     changed = (render(scene) != render(twin)).any(-1)
-    assert changed.any() and not (changed & ~mask).any()
+    assert changed.any()
+    assert not (changed & ~mask).any()
 
 
 @pytest.mark.parametrize("split", ["train", "unseen"])
@@ -121,7 +126,8 @@ def test_objects_are_visible_and_large_ones_larger(split):
 def test_sound_law():
     heard = [sound(scene) for scene in draw_scenes(0, 12, "train")]
     for wave in heard:
-        assert wave.shape == (16000,) and wave.dtype == np.float32
+        assert wave.shape == (16000,)
+        assert wave.dtype == np.float32
         assert np.abs(wave).max() == pytest.approx(0.9, abs=1e-6)
     assert len({wave.tobytes() for wave in heard}) == len(heard)
 

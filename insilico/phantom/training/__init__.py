@@ -14,4 +14,5 @@ NETWORKS: dict[str, str] = {
     "unclip": "insilico.phantom.training.unclip:train",
     "judge_clip": "insilico.phantom.training.clip:train_judge",
     "judge_captioner": "insilico.phantom.training.captioner:train_judge",
+    "decoder": "insilico.phantom.training.autoencoder:refine_decoder",
 }

@@ -17,6 +17,7 @@ from insilico.phantom.scenes import TRAINED
 from insilico.phantom.training.course import Course, Draw, Losses
 from insilico.phantom.training.data import Pictures, pictures
 from insilico.phantom.training.muon import optimizers_for
+from insilico.phantom.training.storage import halve
 
 CROP = SIDE // 2
 CROPPED_SHARE = 0.75
@@ -77,7 +78,8 @@ def rebuilt(model: AutoencoderKL, pixels: torch.Tensor) -> torch.Tensor:
 
 def quality(model: AutoencoderKL, held: Pictures) -> str:
     """Return the peak signal-to-noise ratio (dB) of unseen pictures and of their objects."""
-    pixels, objects = held.pixels(slice(0, 100)), held.objects(slice(0, 100))
+    pixels = held.pixels(slice(0, 100)).to(model.device)
+    objects = held.objects(slice(0, 100)).to(model.device)
     error = (rebuilt(model, pixels) - pixels) ** 2
     inside = (error * objects).sum() / (3 * objects.sum())
     whole, inside = (10 * np.log10(4 / float(e)) for e in (error.mean(), inside))
@@ -125,9 +127,7 @@ def train(
             corners = choose_corners(numbers, real.centres[rows])
             pixels, objects = cropped(pixels, corners), cropped(objects, corners)
         pixels, objects = pixels.to(device), objects.to(device)
-        posterior = model.encode(
-            pixels.contiguous(memory_format=torch.channels_last)
-        ).latent_dist
+        posterior = model.encode(pixels.contiguous(memory_format=torch.channels_last)).latent_dist
         noise = torch.randn(posterior.mean.shape, generator=draw.noise()).to(device)
         made = model.decode(posterior.mean + posterior.std * noise).sample
         spread = 1e-6 * posterior.kl().mean() * SIDE**2 / pixels[0, 0].numel()
@@ -135,12 +135,58 @@ def train(
 
     course.run(losses_of, lambda: quality(model, unseen))
     model.eval().save_pretrained(Path(folder) / FOLDER)
+    halve(Path(folder) / FOLDER)
     print("done", quality(model, unseen), flush=True)
 
 
-def reconstructions(
-    folder: str | Path, *, cache: str | Path, device: str = "cpu"
-) -> np.ndarray:
+def refine_decoder(
+    folder: str | Path,
+    *,
+    cache: str | Path,
+    seed: int = 2,
+    device: str = "cpu",
+    steps: int = 1200,
+) -> None:
+    """Train the decoder half further on whole pictures; the latents stay what they are.
+
+    Parameters
+    ----------
+    folder, cache : path
+        Folder of all weights (the autoencoder exists); folder of training set and checkpoints.
+    seed : int
+        Seed of all batches.
+    device : str
+        Torch device.
+    steps : int
+        Number of batches of 16 pictures.
+    """
+    real, unseen = pictures(cache), pictures(cache, "unseen", 345)
+    model = AutoencoderKL.from_pretrained(Path(folder) / FOLDER, low_cpu_mem_usage=False)
+    model = model.to(device, memory_format=torch.channels_last)
+    trained = {"decoder": model.decoder, "post": model.post_quant_conv}
+
+    def hidden(key: str, parameter: torch.nn.Parameter) -> bool:
+        return parameter.ndim == 4 and not key.startswith("conv_out") and parameter.shape[-1] > 1
+
+    checkpoint = Path(cache) / "checkpoints" / "decoder.pt"
+    optimizers = optimizers_for(trained.values(), hidden, lr=0.01)
+    course = Course(trained, optimizers, steps, checkpoint, seed, decay=0.7)
+
+    def losses_of(draw: Draw) -> Losses:
+        rows = draw.numbers().integers(len(real), size=16)
+        pixels, objects = real.pixels(rows).to(device), real.objects(rows).to(device)
+        latents = encoded(model, pixels)
+        noise = torch.randn(latents.shape, generator=draw.noise()).to(device)
+        made = model.decode(latents + 0.05 * noise).sample
+        return picture_losses(pixels, made, 1 + 2 * objects)
+
+    course.run(losses_of, lambda: quality(model, unseen))
+    model.eval().save_pretrained(Path(folder) / FOLDER)
+    halve(Path(folder) / FOLDER)
+    print("done", quality(model, unseen), flush=True)
+
+
+def reconstructions(folder: str | Path, *, cache: str | Path, device: str = "cpu") -> np.ndarray:
     """Return autoencoded training pictures, uint8 (6222, 64, 64, 3): the first two draws of each.
 
     They are computed on first use and kept in the cache folder.
@@ -148,11 +194,13 @@ def reconstructions(
     file = Path(cache) / "pictures" / "reconstructions.npy"
     if not file.exists():
         real = pictures(cache)
-        model = AutoencoderKL.from_pretrained(Path(folder) / FOLDER).eval().to(device)
+        model = (
+            AutoencoderKL.from_pretrained(Path(folder) / FOLDER, low_cpu_mem_usage=False)
+            .eval()
+            .to(device)
+        )
         starts = range(0, RECONSTRUCTED, 61)
         made = [rebuilt(model, real.pixels(slice(k, k + 61)).to(device)) for k in starts]
         whole = torch.cat(made).cpu().add(1).mul(127.5).round().to(torch.uint8)
         np.save(file, whole.permute(0, 2, 3, 1).numpy())
     return np.load(file, mmap_mode="r")
-
-

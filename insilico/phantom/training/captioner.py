@@ -14,8 +14,9 @@ from transformers import CLIPModel, GitConfig, GitForCausalLM
 from insilico.phantom.scenes import ATTRIBUTES, CAPTIONS
 from insilico.phantom.training.autoencoder import reconstructions
 from insilico.phantom.training.course import Course, Draw, Losses
-from insilico.phantom.training.data import Pictures, pictures, scaled
+from insilico.phantom.training.data import pictures, scaled
 from insilico.phantom.training.muon import optimizers_for
+from insilico.phantom.training.storage import halve
 from insilico.phantom.training.vocabulary import (
     BOS,
     EOS,
@@ -81,7 +82,9 @@ def caption_scores(written: list[str], combinations: np.ndarray) -> dict[str, fl
     truth = [CAPTIONS[k] for k in combinations]
     exact = np.mean([a == b for a, b in zip(written, truth, strict=True)])
     pairs = [((a.split() + [""] * 10)[:10], b.split()) for a, b in zip(written, truth, strict=True)]
-    right = {key: np.mean([a[WORD_OF[key]] == b[WORD_OF[key]] for a, b in pairs]) for key in ATTRIBUTES}
+    right = {
+        key: np.mean([a[WORD_OF[key]] == b[WORD_OF[key]] for a, b in pairs]) for key in ATTRIBUTES
+    }
     return {"exact": float(exact), **{key: float(value) for key, value in right.items()}}
 
 
@@ -142,6 +145,7 @@ def train(
     course.run(losses_of, report)
     model.eval().save_pretrained(Path(folder) / name)
     save_processors(Path(folder) / name)
+    halve(Path(folder) / name)
     print("done", report(), flush=True)
 
 

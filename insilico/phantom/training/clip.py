@@ -19,6 +19,7 @@ from insilico.phantom.scenes import ATTRIBUTES, COMBINATIONS, TRAINED, attribute
 from insilico.phantom.training.course import Course, Draw, Losses
 from insilico.phantom.training.data import Pictures, pictures, scaled
 from insilico.phantom.training.muon import optimizers_for
+from insilico.phantom.training.storage import halve
 from insilico.phantom.training.vocabulary import (
     BOS,
     EOS,
@@ -100,9 +101,9 @@ def image_embeddings(model: CLIPModel, pixels: torch.Tensor) -> torch.Tensor:
 
 def attribute_loss(logits: torch.Tensor, combinations: np.ndarray) -> torch.Tensor:
     """Return the mean cross-entropy of the five attributes; `logits` is (n, 31)."""
-    truth = torch.from_numpy(attribute_indices()[combinations])
-    parts = logits.split(N_VALUES, 1)
-    return sum(functional.cross_entropy(p, truth[:, k]) for k, p in enumerate(parts)) / len(parts)
+    truth = torch.from_numpy(attribute_indices()[combinations]).to(logits.device)
+    parts = zip(logits.split(N_VALUES, 1), truth.T, strict=True)
+    return torch.stack([functional.cross_entropy(part, right) for part, right in parts]).mean()
 
 
 def choose_combinations(numbers: np.random.Generator) -> np.ndarray:
@@ -133,7 +134,7 @@ class Heads(torch.nn.Module):
 
 def learn_words(model: CLIPModel, heads: Heads, seed: int, steps: int = 250) -> None:
     """Teach the text tower alone to tell the attributes apart."""
-    tokens = caption_tokens()
+    tokens = caption_tokens().to(model.device)
     trained = [model.text_model, model.text_projection, heads.embedding]
     parameters = [p for module in trained for p in module.parameters()]
     optimizer = torch.optim.AdamW(parameters, 2e-3)
@@ -150,8 +151,9 @@ def learn_words(model: CLIPModel, heads: Heads, seed: int, steps: int = 250) -> 
 @torch.no_grad()
 def zero_shot(model: CLIPModel, held: Pictures, rows: slice) -> dict[str, float]:
     """Return how often the best of all 3,456 captions is right, and each attribute of it."""
-    images = image_embeddings(model, held.pixels(rows))
-    best = (images @ text_embeddings(model, caption_tokens()).T).argmax(1).numpy()
+    images = image_embeddings(model, held.pixels(rows).to(model.device))
+    texts = text_embeddings(model, caption_tokens().to(model.device))
+    best = (images @ texts.T).argmax(1).cpu().numpy()
     truth = held.combinations[rows]
     right = (attribute_indices()[best] == attribute_indices()[truth]).mean(0)
     scores = dict(zip(ATTRIBUTES, right.tolist(), strict=True))
@@ -163,8 +165,9 @@ def contrastive_losses(
 ) -> Losses:
     """Return all losses of one batch of pictures, their object masks and combinations."""
     pixels, objects = batch
-    out = model(input_ids=caption_tokens()[chosen], pixel_values=pixels)
-    logits, truth = out.logits_per_image, torch.arange(len(chosen))
+    written = caption_tokens()[chosen].to(pixels.device)
+    out = model(input_ids=written, pixel_values=pixels)
+    logits, truth = out.logits_per_image, torch.arange(len(chosen), device=pixels.device)
     tokens = model.vision_model.post_layernorm(out.vision_model_output.last_hidden_state[:, 1:])
     matching = functional.cross_entropy(logits, truth) + functional.cross_entropy(logits.T, truth)
     return {
@@ -222,10 +225,10 @@ def train(
             model.logit_scale.clamp_(max=4.6)
         numbers = draw.numbers()
         chosen = choose_combinations(numbers)
-        again = reconstructions is not None and draw.step % 2 == 1
-        turns = len(reconstructions) // len(TRAINED) if again else real.rows_of.shape[1]
+        again = reconstructions if draw.step % 2 else None
+        turns = real.rows_of.shape[1] if again is None else len(again) // len(TRAINED)
         rows = real.rows_of[chosen, numbers.integers(turns, size=len(chosen))]
-        shown = pictures_of(real, rows, reconstructions if again else None)
+        shown = pictures_of(real, rows, again)
         batch = (shown.to(device), real.objects(rows).to(device))
         return contrastive_losses(model, heads, batch, chosen)
 
@@ -237,6 +240,7 @@ def train(
         model.logit_scale.clamp_(max=4.6)
     model.eval().save_pretrained(Path(folder) / name)
     save_processors(Path(folder) / name)
+    halve(Path(folder) / name)
     print("done", report(), flush=True)
 
 

@@ -96,7 +96,7 @@ class Course:
         start, recent = time.monotonic(), []
         while self.step < self.steps:
             losses = losses_of(Draw(self.seed, self.step))
-            self._update(sum(losses.values()))
+            self._update(torch.stack(list(losses.values())).sum())
             recent.append({name: float(loss.detach()) for name, loss in losses.items()})
             if self.step % every == 0 or self.step in (5, 25):
                 means = {key: np.mean([row[key] for row in recent]) for key in recent[0]}
@@ -145,9 +145,11 @@ class Course:
             save()
 
     def _resume(self) -> None:
-        kept = torch.load(self.checkpoint, weights_only=True)
+        kept = torch.load(self.checkpoint, weights_only=True, map_location="cpu")
         for key, state in kept["modules"].items():
             self.modules[key].load_state_dict(state)
         for optimizer, state in zip(self.optimizers, kept["optimizers"], strict=True):
             optimizer.load_state_dict(state)
-        self.step, self.average = kept["step"], kept["average"]
+        self.step = kept["step"]
+        for average, stored in zip(self.average, kept["average"], strict=True):
+            average.copy_(stored)

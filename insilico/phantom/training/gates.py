@@ -37,16 +37,18 @@ def written(share: float, n: int) -> str:
 
 @torch.no_grad()
 def regenerated(
-    decoder: UnclipDecoder, tokens: torch.Tensor, seed: int = 0, **settings: float
+    decoder: UnclipDecoder, tokens: torch.Tensor, seed: int = 0, guidance: float | None = None
 ) -> torch.Tensor:
     """Make pictures in [-1, 1] from tokens, in chunks; item k's noise depends on seed and k."""
     made = []
     for start in range(0, len(tokens), CHUNK):
         part = tokens[start : start + CHUNK]
-        draws = [torch.Generator().manual_seed(1_000_003 * seed + start + k) for k in range(len(part))]
+        draws = [
+            torch.Generator().manual_seed(1_000_003 * seed + start + k) for k in range(len(part))
+        ]
         noise = torch.stack([torch.randn(decoder.latent_shape, generator=g) for g in draws])
         uncond = torch.stack([torch.randn(part.shape[1:], generator=g) for g in draws])
-        made.append(decoder.sample(part, noise, uncond, **settings))
+        made.append(decoder.sample(part, noise, uncond, guidance=guidance))
     return torch.cat(made) * 2 - 1
 
 
@@ -71,9 +73,9 @@ class Judges:
     def report(self, pixels: torch.Tensor, combinations: np.ndarray) -> str:
         """Return top-1 among all 3,456 captions, exact captions and right attributes."""
         n = len(combinations)
-        nearest = image_embeddings(self.clip, pixels) @ text_embeddings(
-            self.clip, caption_tokens()
-        ).T
+        nearest = (
+            image_embeddings(self.clip, pixels) @ text_embeddings(self.clip, caption_tokens()).T
+        )
         top = float((nearest.argmax(1).numpy() == combinations).mean())
         texts = [text for part in pixels.split(128) for text in captions_of(self.captioner, part)]
         scores = caption_scores(texts, combinations)
@@ -98,7 +100,9 @@ def contact_sheet(rows: list[torch.Tensor], file: Path, zoom: int = 2) -> None:
     image.resize((image.width * zoom, image.height * zoom), Image.Resampling.NEAREST).save(file)
 
 
-def measure(folder: str | Path, cache: str | Path, n: int = 345, judges: Judges | None = None) -> None:
+def measure(
+    folder: str | Path, cache: str | Path, n: int = 345, judges: Judges | None = None
+) -> None:
     """Print the gates for `n` held-out pictures and save a contact sheet in the cache.
 
     Parameters

@@ -45,7 +45,7 @@ class Muon(torch.optim.Optimizer):
         )
 
     @torch.no_grad()
-    def step(self) -> None:  # noqa: D102
+    def step(self, closure: None = None) -> None:  # type: ignore[override]  # noqa: D102
         for group in self.param_groups:
             for alike in self._by_shape(group):
                 update = orthogonalized(torch.stack([matrix for _, matrix in alike]))
@@ -59,16 +59,18 @@ class Muon(torch.optim.Optimizer):
         shapes: dict[torch.Size, list] = {}
         for parameter in group["params"]:
             if parameter.grad is not None:
-                matrix = self._momentum(parameter, group["momentum"])
+                matrix = self._momentum(parameter, parameter.grad, group["momentum"])
                 shapes.setdefault(matrix.shape, []).append((parameter, matrix))
         return list(shapes.values())
 
-    def _momentum(self, parameter: torch.nn.Parameter, momentum: float) -> torch.Tensor:
+    def _momentum(
+        self, parameter: torch.nn.Parameter, gradient: torch.Tensor, momentum: float
+    ) -> torch.Tensor:
         state = self.state[parameter]
         if "average" not in state:
             state["average"] = torch.zeros_like(parameter)
-        state["average"].lerp_(parameter.grad, 1 - momentum)
-        return parameter.grad.lerp(state["average"], momentum).reshape(parameter.shape[0], -1)
+        state["average"].lerp_(gradient, 1 - momentum)
+        return gradient.lerp(state["average"], momentum).reshape(parameter.shape[0], -1)
 
 
 def optimizers_for(

@@ -10,9 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
-from diffusers import AutoencoderKL, DDPMScheduler, DPMSolverMultistepScheduler, UNet2DConditionModel
+from diffusers import (
+    AutoencoderKL,
+    DDPMScheduler,
+    DPMSolverMultistepScheduler,
+    UNet2DConditionModel,
+)
 from torch.nn import functional
 from transformers import CLIPModel
 
@@ -22,6 +26,7 @@ from insilico.phantom.training.clip import patch_tokens
 from insilico.phantom.training.course import Course, Draw, Losses
 from insilico.phantom.training.data import Pictures, pictures
 from insilico.phantom.training.muon import optimizers_for
+from insilico.phantom.training.storage import halve
 
 BATCH, LATENT, GRID, TOKEN = 48, 16, 8, 64
 N_VALIDATION = 192
@@ -92,7 +97,11 @@ def stored_conditions(
     """Return the conditions of a split, computed on first use and kept in the cache."""
     file = cache / "pictures" / f"{split}-conditions.pt"
     if not file.exists():
-        vae = AutoencoderKL.from_pretrained(folder / "unclip" / "vae").eval().to(device)
+        vae = (
+            AutoencoderKL.from_pretrained(folder / "unclip" / "vae", low_cpu_mem_usage=False)
+            .eval()
+            .to(device)
+        )
         clip = CLIPModel.from_pretrained(folder / "clip").eval().to(device)
         made = conditions_of(pictures(cache, split, n), vae, clip, device)
         torch.save((made.latents, made.tokens, made.weights), file)
@@ -160,7 +169,7 @@ def train(
     cache: str | Path,
     seed: int = 0,
     device: str = "cpu",
-    steps: int = 5500,
+    steps: int = 4000,
     rate: float = 0.02,
 ) -> None:
     """Train the UNet and write the whole decoder to ``folder/unclip``.
@@ -218,7 +227,7 @@ def train(
         return f"unseen {float(error.mean()):.4f}"
 
     def save() -> None:
-        vae = AutoencoderKL.from_pretrained(folder / "unclip" / "vae")
+        vae = AutoencoderKL.from_pretrained(folder / "unclip" / "vae", low_cpu_mem_usage=False)
         scheduler = DPMSolverMultistepScheduler(**SCHEDULE, timestep_spacing="trailing")
         config = UnclipConfig(
             token_grid=True,
@@ -229,6 +238,7 @@ def train(
         )
         model = averaged_copy(unet, course.average)
         UnclipDecoder(model, vae, scheduler, config).save_pretrained(folder / "unclip")
+        halve(folder / "unclip")
 
     course.run(losses_of, report, every=200, save=save)
     save()

@@ -1,0 +1,126 @@
+"""What the phantom's neurons answer to: numbers read from a stimulus.
+
+Pixels reach early visual cortex; everything further answers to what the scene *is*, which the
+phantom knows: that is what makes it a phantom.
+"""
+
+from __future__ import annotations
+
+from functools import cache, lru_cache
+
+import numpy as np
+import xarray as xr
+
+from insilico.errors import StimulusError
+from insilico.phantom.scenes import ATTRIBUTES, draw_scenes, render
+from insilico.step import generator
+
+GRID = 16
+CHANNELS = ("luminance", "red-green", "blue-yellow", "0°", "90°", "45°", "135°")
+N_TRAINING = 1000
+ATTRIBUTE_WEIGHTS = {
+    "object": 1.0, "background": 0.8, "colour": 0.4, "position": 0.35, "size": 0.3
+}  # fmt: skip
+LOUDNESS = {"large": 1.15, "small": 0.85}
+N_HIDDEN = {"meaning": 64, "language": 48, "sound": 24}
+Features = dict[str, np.ndarray]
+"""Blocks: picture (n, 1792), category (n, 12), meaning, language and sound; all float32."""
+
+
+def picture_maps(images: np.ndarray) -> np.ndarray:
+    """Return brightness, colour and contrast of pictures on a 16 x 16 grid.
+
+    Parameters
+    ----------
+    images : uint8, (n, 64, 64, 3)
+
+    Returns
+    -------
+    float32, (n, 16, 16, 7)
+        The channels are `CHANNELS`; the last four are root mean square contrast energies.
+    """
+    n, side = images.shape[:2]
+    cells = (n, GRID, side // GRID, GRID, side // GRID)
+    pixels = images.astype(np.float32) / 255
+    r, g, b = np.moveaxis(pixels.reshape(*cells, 3).mean((2, 4)), -1, 0)
+    grey = pixels.mean(3)
+    dx, dy = np.zeros_like(grey), np.zeros_like(grey)
+    dx[:, :, 1:-1] = grey[:, :, 2:] - grey[:, :, :-2]
+    dy[:, 1:-1] = grey[:, 2:] - grey[:, :-2]
+    energy = [np.sqrt((d**2).reshape(cells).mean((2, 4))) for d in (dx, dy, dx + dy, dx - dy)]
+    return np.stack([(r + g + b) / 3, r - g, b - (r + g) / 2, *energy], axis=-1)
+
+
+def one_hot(values: np.ndarray, attribute: str) -> np.ndarray:
+    """Return one column per allowed value of an attribute, float32 (n, values)."""
+    allowed = np.array(ATTRIBUTES[attribute])
+    return (np.asarray(values).astype(str)[:, None] == allowed).astype(np.float32)
+
+
+@cache
+def _mixing(code: str, n_inputs: int) -> np.ndarray:
+    rng = generator(0, "phantom code", code, n_inputs)
+    return 1.1 * rng.standard_normal((n_inputs, N_HIDDEN[code])).astype(np.float32)
+
+
+def _code(linear: np.ndarray, code: str) -> np.ndarray:
+    """Return a nonlinear code: the inputs themselves and hidden features of their combinations."""
+    return np.concatenate([linear, 0.5 * np.tanh(linear @ _mixing(code, linear.shape[1]))], axis=1)
+
+
+def _meanings(attributes: dict[str, np.ndarray]) -> Features:
+    hot = {name: one_hot(values, name) for name, values in attributes.items()}
+    weighted = [ATTRIBUTE_WEIGHTS[name] * hot[name] for name in ATTRIBUTES]
+    loud = np.array([LOUDNESS[size] for size in attributes["size"].astype(str)], dtype=np.float32)
+    heard = np.concatenate([hot["object"], 0.5 * hot["background"]], axis=1)
+    return {
+        "category": hot["object"] * loud[:, None],
+        "meaning": _code(np.concatenate(weighted, axis=1), "meaning"),
+        "language": _code(np.concatenate(list(hot.values()), axis=1), "language"),
+        "sound": _code(heard, "sound"),
+    }
+
+
+def _features(images: np.ndarray, attributes: dict[str, np.ndarray]) -> Features:
+    maps = picture_maps(images)
+    return {"picture": maps.reshape(len(maps), -1), **_meanings(attributes)}
+
+
+@lru_cache(maxsize=1)
+def training() -> tuple[Features, Features]:
+    """Return the mean, and the centred features, of the scenes on which all constants rest."""
+    scenes = draw_scenes(0, N_TRAINING, "train")
+    attributes = {k: np.array([s.attributes[k] for s in scenes]) for k in ATTRIBUTES}
+    raw = _features(np.stack([render(scene) for scene in scenes]), attributes)
+    means = {name: block.mean(0) for name, block in raw.items()}
+    return means, {name: block - means[name] for name, block in raw.items()}
+
+
+@cache
+def picture_scale() -> np.ndarray:
+    """Return the standard deviation of each picture channel over training, float32 (1792,)."""
+    maps = training()[1]["picture"].reshape(-1, len(CHANNELS))
+    return np.tile(maps.std(0), GRID * GRID).astype(np.float32)
+
+
+def check_phantom(stimuli: xr.Dataset) -> None:
+    """Refuse stimuli to which the phantom's subjects have no answer."""
+    needed = ["image", *ATTRIBUTES]
+    missing = [name for name in needed if name not in stimuli.variables]
+    if stimuli.attrs.get("source") == "phantom" and not missing:
+        return
+    ids = stimuli["stimulus"].values if "stimulus" in stimuli.coords else ["these stimuli"]
+    raise StimulusError(
+        f"no measured responses exist for {ids[0]}"
+        + (f" and {len(ids) - 1} others" if len(ids) > 1 else "")
+        + f" (source '{stimuli.attrs.get('source', 'unknown')}'): the phantom's subjects only saw "
+        "phantom scenes; use stimuli of kind 'phantom', or synthetic fMRI from an encoder"
+    )
+
+
+def features(stimuli: xr.Dataset) -> Features:
+    """Return the features of phantom stimuli, centred on the training scenes."""
+    check_phantom(stimuli)
+    attributes = {name: stimuli[name].values for name in ATTRIBUTES}
+    raw = _features(stimuli["image"].values, attributes)
+    return {name: block - training()[0][name] for name, block in raw.items()}

@@ -1,0 +1,1 @@
+"""Where a response lives: fsaverage5, voxel spaces, atlases, regions and patches of the mesh."""

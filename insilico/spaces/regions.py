@@ -1,0 +1,148 @@
+"""Regions by name: ``yeo7:Vis``, combined with ``|``, ``&``, ``-``, ``~`` and ``lh`` or ``rh``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import numpy as np
+import xarray as xr
+
+from insilico.errors import RegionError, not_one_of
+from insilico.schema import place_of
+from insilico.spaces import atlases, fsaverage5
+
+TOKEN = re.compile(r"\s*(?:([|&\-~()])|((?:[A-Za-z][\w-]*:)?[A-Za-z0-9_][\w/+ ]*))")
+HEMISPHERES = {"lh": "L", "rh": "R"}
+Resolver = Callable[[str], np.ndarray]
+
+
+def mask(region: str, *, atlas: str | None = None, of: xr.Dataset | None = None) -> np.ndarray:
+    """Return which vertices (or voxels) a region expression names.
+
+    Parameters
+    ----------
+    region : str
+        Such as ``"yeo7:Vis"``, ``"Vis & lh"`` or ``"~(Vis | Limbic)"``. A voxel response also
+        knows ``"roi:V1"``, from its coordinate `roi`.
+    atlas : str, optional
+        Atlas of the names that carry none.
+    of : xarray.Dataset, optional
+        Response whose places are meant; the 20,484 vertices of fsaverage5 if none is given.
+
+    Returns
+    -------
+    bool (place,)
+
+    Raises
+    ------
+    RegionError
+        Unknown atlas or region, an expression that cannot be read, or an empty region.
+    """
+    vertex = _vertices(of)
+    found = _Expression(region, lambda name: _named(name, atlas, of, vertex)).value()
+    found = found & ~fsaverage5.medial_wall()[vertex]
+    if not found.any():
+        raise RegionError(f"the region '{region}' holds no vertex of this space")
+    return found
+
+
+def _vertices(of: xr.Dataset | None) -> np.ndarray:
+    if of is None:
+        return np.arange(fsaverage5.N_VERTICES)
+    place = place_of(of)
+    if "vertex" not in of.coords:
+        raise RegionError(
+            f"this response in {of.attrs.get('space')} does not know the vertex of each {place}; "
+            "regions of surface atlases need the coordinate 'vertex'"
+        )
+    return of["vertex"].values.astype(int)
+
+
+def _named(
+    name: str, atlas: str | None, of: xr.Dataset | None, vertex: np.ndarray
+) -> np.ndarray:
+    if name.casefold() in HEMISPHERES:
+        return fsaverage5.hemisphere()[vertex] == HEMISPHERES[name.casefold()]
+    prefix, _, region = name.rpartition(":")
+    prefix = prefix or atlas or ""
+    if prefix == "roi":
+        return _roi(region, of)
+    if not prefix:
+        raise RegionError(f"which atlas does '{name}' belong to? Write atlas:region (yeo7:Vis)")
+    return atlases.load(prefix).mask(region)[vertex]
+
+
+def _roi(region: str, of: xr.Dataset | None) -> np.ndarray:
+    if of is None or "roi" not in of.coords:
+        raise RegionError(f"'roi:{region}' needs a response with the coordinate 'roi'")
+    labels = of["roi"].values.astype(str)
+    if region not in labels:
+        raise RegionError(not_one_of("roi", region, sorted(set(labels))))
+    return labels == region
+
+
+class _Expression:
+    """Reads ``term (op term)*`` from left to right; ``&`` and ``-`` bind before ``|``."""
+
+    def __init__(self, text: str, resolve: Resolver) -> None:
+        self.text, self.resolve, self.position = text, resolve, 0
+        self.tokens = self._tokens()
+
+    def _tokens(self) -> list[str]:
+        tokens, position, text = [], 0, self.text.strip()
+        while position < len(text):
+            match = TOKEN.match(text, position)
+            if not match:
+                raise RegionError(f"'{self.text}': cannot read '{text[position:]}'")
+            tokens.append((match.group(1) or match.group(2)).strip())
+            position = match.end()
+        return tokens
+
+    def value(self) -> np.ndarray:
+        result = self._union()
+        if self.position < len(self.tokens):
+            raise RegionError(
+                f"'{self.text}': '{self.tokens[self.position]}' was not expected; "
+                "combine regions with | & - ~ and parentheses"
+            )
+        return result
+
+    def _next(self) -> str | None:
+        return self.tokens[self.position] if self.position < len(self.tokens) else None
+
+    def _take(self) -> str:
+        token = self._next()
+        if token is None:
+            raise RegionError(f"'{self.text}': a region is missing at the end")
+        self.position += 1
+        return token
+
+    def _union(self) -> np.ndarray:
+        result = self._intersection()
+        while self._next() == "|":
+            self._take()
+            result = result | self._intersection()
+        return result
+
+    def _intersection(self) -> np.ndarray:
+        result = self._term()
+        while self._next() in ("&", "-"):
+            keep = self._take() == "&"
+            term = self._term()
+            result = result & (term if keep else ~term)
+        return result
+
+    def _term(self) -> np.ndarray:
+        token = self._take()
+        if token == "~":
+            return ~self._term()
+        if token == "(":
+            result = self._union()
+            if self._next() != ")":
+                raise RegionError(f"'{self.text}': a ')' is missing")
+            self._take()
+            return result
+        if token in "|&-)":
+            raise RegionError(f"'{self.text}': a region is missing before '{token}'")
+        return self.resolve(token)
