@@ -53,7 +53,7 @@ def averaged(response: xr.Dataset, which: str) -> xr.Dataset:
     more = set(response["bold"].dims) - {"repeat", "stimulus", place_of(response)}
     if more:
         raise SchemaError(
-            f"{which}: an adapter is fitted on one condition and subject; has also {sorted(more)}"
+            f"{which}: an adapter is fitted on one condition and subject; has also {listed(more)}"
         )
     if "repeat" in response["bold"].dims:
         return response.mean("repeat", keep_attrs=True)

@@ -60,7 +60,7 @@ class DualRidge:
 
     def __init__(self, source: Floats, target: Floats) -> None:
         gram = (source @ source.T).astype(np.float64)
-        # The constant vector gets the largest value of all, or it would mix with other null vectors.
+        # The constant vector gets the largest value, or it would mix with other null vectors.
         values, vectors = np.linalg.eigh(gram + 2 * np.trace(gram) / len(gram))
         self.values = np.maximum(values, 0)
         self.vectors = vectors

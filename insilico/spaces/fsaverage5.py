@@ -78,10 +78,15 @@ def cortex() -> np.ndarray:
 
 
 @cache
-def areas(kind: str = "pial") -> np.ndarray:
-    """Return the area of each vertex in mm²: a third of its triangles', float64 (20484,)."""
-    coordinates, faces = mesh(kind)
-    a, b, c = (coordinates[faces[:, k]].astype(float) for k in range(3))
+def areas() -> np.ndarray:
+    """Return the area of each vertex in mm², float64 (20484,).
+
+    A third of its triangles' area on the surface midway between white and pial, where gyri and
+    sulci weigh alike.
+    """
+    (white, faces), (pial, _) = mesh("white"), mesh("pial")
+    middle = (white.astype(float) + pial) / 2
+    a, b, c = (middle[faces[:, k]] for k in range(3))
     triangles = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2
     return _frozen(np.bincount(faces.ravel(), np.repeat(triangles / 3, 3), N_VERTICES))
 

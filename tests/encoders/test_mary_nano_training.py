@@ -7,7 +7,7 @@ import pytest
 import torch
 from test_mary_nano import TINY
 
-from insilico.encoders.mary_nano import MaryNanoModel
+from insilico.encoders.network import MaryNanoModel
 from insilico.phantom.training.course import Course
 from insilico.phantom.training.data import Pictures
 from insilico.phantom.training.mary_nano import (
@@ -110,7 +110,7 @@ def test_solved_head_predicts_the_responses(world: tuple[Pictures, np.ndarray], 
     assert np.median(accuracy(model, shown, responses)) > 0.9
     frames = torch.from_numpy(shown.images).permute(0, 3, 1, 2)[:, None].float() / 127.5 - 1
     with torch.no_grad():
-        score = model.remoteness(frames)
+        score = model.remoteness(model.fused(frames))
     assert abs(float(score.mean())) < 0.05
     assert abs(float(score.std(correction=0)) - 1) < 0.05
 

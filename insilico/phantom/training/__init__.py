@@ -15,4 +15,5 @@ NETWORKS: dict[str, str] = {
     "judge_clip": "insilico.phantom.training.clip:train_judge",
     "judge_captioner": "insilico.phantom.training.captioner:train_judge",
     "decoder": "insilico.phantom.training.autoencoder:refine_decoder",
+    "mary_nano": "insilico.phantom.training.mary_nano:train",
 }

@@ -17,14 +17,14 @@ import numpy as np
 import torch
 import xarray as xr
 
-from insilico.encoders.mary_nano import MaryNanoConfig, MaryNanoModel
-from insilico.errors import StoreError
+from insilico.encoders.network import MaryNanoConfig, MaryNanoModel
 from insilico.phantom import anatomy
 from insilico.phantom.cohort import Cohort
 from insilico.phantom.scenes import ATTRIBUTES, draw_scene
 from insilico.phantom.training.course import Course, Draw, Losses
 from insilico.phantom.training.data import WORLD, Pictures, pictures
 from insilico.phantom.training.muon import optimizers_for
+from insilico.schema import short_digest
 
 BATCH, CHUNK = 64, 1000
 PENALTY, N_TESTED = 1e-3, 600
@@ -44,27 +44,40 @@ def as_stimuli(shown: Pictures, split: str, rows: range) -> xr.Dataset:
     )
 
 
+def _answer(shown: Pictures, split: str, rows: range, noisy: bool) -> np.ndarray:
+    stimuli = as_stimuli(shown, split, rows)
+    return Cohort(WORLD).average_signal(stimuli, noisy=noisy)[:, anatomy.cortex()]
+
+
 def average_responses(
-    cache: str | Path, shown: Pictures, split: str, seed: int = 0, noisy: bool = True
+    cache: str | Path, shown: Pictures, split: str, *, noisy: bool = True
 ) -> np.ndarray:
-    """Return the average subject's responses on cortex, float16 (n, cortex), kept in the cache."""
-    name = f"{split}-{len(shown)}-cohort{seed}-{'measured' if noisy else 'true'}.npy"
+    """Return the average subject's responses on cortex, float16 (n, cortex).
+
+    They are kept in the cache, under a name that changes with the cohort.
+
+    Parameters
+    ----------
+    cache : path
+    shown : Pictures
+        The first scenes of a split.
+    split : str
+    noisy : bool
+        Whether responses are measured ones or the noise-free truth.
+    """
+    first = np.round(_answer(shown, split, range(2), noisy), 2)
+    name = f"{split}-{len(shown)}-{short_digest(first.tobytes())[:12]}.npy"
     file = Path(cache) / "responses" / name
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
-        part, shape = file.with_suffix(".part"), (len(shown), int(anatomy.cortex().sum()))
+        part, shape = file.with_suffix(".part"), (len(shown), first.shape[1])
         kept = np.lib.format.open_memmap(part, "w+", np.float16, shape)
         for start in range(0, len(shown), CHUNK):
             rows = range(start, min(start + CHUNK, len(shown)))
-            stimuli = as_stimuli(shown, split, rows)
-            answer = Cohort(seed).average_signal(stimuli, noisy=noisy)
-            kept[rows.start : rows.stop] = answer[:, anatomy.cortex()]
+            kept[rows.start : rows.stop] = _answer(shown, split, rows, noisy)
         kept.flush()
         part.rename(file)
-    kept = np.load(file, mmap_mode="r")
-    if kept.shape[1] != int(anatomy.cortex().sum()):
-        raise StoreError(f"{file}: {kept.shape[1]} vertices, not those of cortex; delete the file")
-    return kept
+    return np.load(file, mmap_mode="r")
 
 
 def in_chunks(
@@ -278,7 +291,7 @@ def train(
     cache: str | Path,
     seed: int = 0,
     device: str = "cpu",
-    steps: int = 2500,
+    steps: int = 1500,
 ) -> None:
     """Train MARY-Nano and write it to ``folder/mary_nano``.
 
@@ -300,7 +313,6 @@ def train(
     targets = leading_axes(responses, CONFIG.rank)
     model = MaryNanoModel(replace(CONFIG, n_cortex=responses.shape[1])).to(device)
     set_cortex(model)
-    model.streams.to(memory_format=torch.channels_last)
     optimizers = optimizers_for([model], hidden, weight_decay=0.1)
     checkpoint = Path(cache) / "checkpoints" / "mary_nano.pt"
     course = Course({"model": model}, optimizers, steps, checkpoint, seed)

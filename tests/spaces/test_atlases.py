@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+
+from insilico.errors import RegionError
+from insilico.spaces import atlases, fsaverage5
+from insilico.spaces.regions import mask
+
+NETWORKS = ("Vis", "SomMot", "DorsAttn", "SalVentAttn", "Limbic", "Cont", "Default")
+
+
+@pytest.fixture
+def nowhere(monkeypatch, tmp_path):
+    monkeypatch.delenv("INSILICO_YEO7", raising=False)
+    monkeypatch.setattr(atlases, "cache_folder", lambda: tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def labels(tmp_path):
+    def write(**changed):
+        left = np.resize(np.arange(8, dtype=np.int8), 10242)
+        arrays = {"left": left, "right": left, "names": np.array(["wall", *NETWORKS])}
+        np.savez(tmp_path / "labels.npz", **(arrays | changed))
+        return tmp_path / "labels.npz"
+
+    return write
+
+
+def test_phantom7_covers_the_cortex():
+    atlas = atlases.load("phantom7")
+    assert atlas.regions == NETWORKS
+    assert ((atlas.labels == 0) == fsaverage5.medial_wall()).all()
+    assert np.bincount(atlas.labels)[1:].min() > 900
+
+
+def test_vis_is_occipital_and_sommot_central():
+    y = fsaverage5.mesh("pial")[0][:, 1]
+    atlas = atlases.load("phantom7")
+    assert np.median(y[atlas.mask("Vis")]) < -75
+    assert -40 < np.median(y[atlas.mask("SomMot")]) < 0
+
+
+@pytest.mark.parametrize("spelling", ["Vis", "VIS", "visual", "Visual", "7Networks_1"])
+def test_aliases(spelling):
+    assert atlases.load("phantom7").region(spelling) == "Vis"
+
+
+def test_unknown_names_are_answered(nowhere):
+    with pytest.raises(RegionError, match=r"region of phantom7 'Vizual'.*did you mean 'Vis'"):
+        mask("Vizual", atlas="phantom7")
+    with pytest.raises(RegionError, match=r"unknown atlas 'yeo'; one of: phantom7, yeo7 .*'yeo7'"):
+        atlases.load("yeo")
+
+
+def test_missing_labels_say_three_ways(nowhere):
+    with pytest.raises(RegionError, match="give a path, set INSILICO_YEO7=.*insilico fetch atlases"):
+        atlases.load("yeo7")
+
+
+def test_path_before_environment(nowhere, monkeypatch, labels):
+    monkeypatch.setenv("INSILICO_YEO7", str(nowhere / "absent.npz"))
+    assert atlases.load("yeo7", labels()).regions == NETWORKS
+    with pytest.raises(RegionError, match="no atlas file at .*absent.npz"):
+        atlases.load("yeo7")
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"left": np.zeros(32492, np.int8)}, "32492 labels in the left hemisphere; .*10242"),
+        ({"names": np.array(["wall", *NETWORKS[:-1], "Other"])}, r"no vertex of \['Default'\]"),
+    ],
+)
+def test_wrong_files_are_refused(labels, changed, message):
+    with pytest.raises(RegionError, match=message):
+        atlases.load("yeo7", labels(**changed))
+
+
+def test_annot_files_are_read(nowhere):
+    from nibabel.freesurfer import write_annot
+
+    numbers = np.resize(np.arange(8), 10242)
+    table = np.array([[k, k, k, 0, 0] for k in range(8)])
+    names = ["Medial_Wall", *(f"7Networks_{k}" for k in range(1, 8))]
+    for hemi in ("lh", "rh"):
+        write_annot(nowhere / f"{hemi}.yeo7.annot", numbers, table, names, fill_ctab=True)
+    atlas = atlases.load("yeo7")  # found in the cache
+    assert (atlas.labels[:10242] == numbers).all()
+    (nowhere / "rh.yeo7.annot").write_bytes((nowhere / "rh.yeo7.annot").read_bytes() + b"\0")
+    with pytest.raises(RegionError, match="are not those of first use"):
+        atlases.load("yeo7")
+
+
+def test_expressions_obey_set_laws():
+    def of(text):
+        return mask(text, atlas="phantom7")
+
+    cortex = ~fsaverage5.medial_wall()
+    assert (of("~(Vis | Limbic)") == of("~Vis & ~Limbic")).all()
+    assert (of("Vis | Limbic & lh") == (of("Vis") | of("Limbic & lh"))).all()
+    assert (of("Default - lh") == of("Default & rh")).all()
+    assert (of("phantom7:Vis | ~Vis") == cortex).all()
+    assert (of("lh | rh") == cortex).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("Vis &", "a region is missing at the end"),
+        ("(Vis", r"a '\)' is missing"),
+        ("Vis & | lh", r"missing before '\|'"),
+        ("Vis & ~Vis", "holds no vertex"),
+        ("Vis ! lh", "cannot read '! lh'"),
+        ("roi:V1", "needs a response with the coordinate 'roi'"),
+    ],
+)
+def test_bad_expressions(text, message):
+    with pytest.raises(RegionError, match=message):
+        mask(text, atlas="phantom7")
+
+
+def test_region_without_atlas():
+    with pytest.raises(RegionError, match="which atlas does 'Vis' belong to"):
+        mask("Vis")
+
+
+@pytest.mark.skipif("INSILICO_YEO7" not in os.environ, reason="the published labels are not here")
+def test_published_yeo7():
+    yeo, own = atlases.load("yeo7"), atlases.load("phantom7")
+    assert np.bincount(yeo.labels).tolist() == [1744, 2798, 3742, 2166, 2296, 1472, 2403, 3863]
+    cortex = (yeo.labels > 0) & ~fsaverage5.medial_wall()
+    assert 0.65 < (yeo.labels == own.labels)[cortex].mean() < 0.75
+    wall, theirs = fsaverage5.medial_wall(), yeo.labels == 0
+    assert (wall & theirs).sum() / (wall | theirs).sum() > 0.8
