@@ -20,7 +20,7 @@ from insilico.errors import ParameterError, StimulusError, WeightsError, not_one
 from insilico.schema import check, short_digest
 from insilico.step import Step, batches, device
 
-FAR = 4.0
+FAR = 3.5
 """Standard deviations from which a picture counts as lying outside the training world."""
 
 
@@ -60,7 +60,7 @@ def films(images: np.ndarray, side: int) -> Tensor:
     height, width = images.shape[1:3]
     square = min(height, width)
     y, x = (height - square) // 2, (width - square) // 2
-    cut = np.ascontiguousarray(images[:, y : y + square, x : x + square])
+    cut = np.array(images[:, y : y + square, x : x + square])
     pixels = torch.from_numpy(cut).permute(0, 3, 1, 2).float()
     if square != side:
         size = (side, side)
@@ -186,8 +186,9 @@ def distance_from_training(
     Returns
     -------
     float32, (n,)
-        Standard deviations of the log Mahalanobis distance of the fused features: 0 is the mean of
-        new scenes of the phantom; above 4 the picture is of another world.
+        Standard deviations of the log Mahalanobis distance of the fused features, in the directions
+        along which training scenes vary least: 0 is the mean of new scenes of the phantom; above
+        3.5 the picture is of another world.
     """
     model = MaryNano(weights=weights).model()
     alike = [images] if isinstance(images, np.ndarray) else [one[None] for one in images]

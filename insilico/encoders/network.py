@@ -38,7 +38,8 @@ class MaryNanoConfig:
     width, rank : int
         Fused features; rank of the cortical head.
     directions : int
-        Principal directions of the fused features kept for `distance_from_training`.
+        Directions of the fused features that serve `distance_from_training`: those along which the
+        training features vary least.
     subjects : tuple of str
         One embedding each; ``"average"`` is the first.
     n_vertices, n_cortex : int
@@ -56,7 +57,7 @@ class MaryNanoConfig:
     placed: int = 12
     width: int = 256
     rank: int = 112
-    directions: int = 32
+    directions: int = 96
     subjects: tuple[str, ...] = ("average",)
     n_vertices: int = 20484
     n_cortex: int = 20484
@@ -164,8 +165,8 @@ class MaryNanoModel(nn.Module):
     def remoteness(self, fused: Tensor) -> Tensor:
         """Return how far fused features (n, rows, width) lie from those of the training, (n,).
 
-        The distance is Mahalanobis' in the main directions of the training features; its logarithm
-        is given in standard deviations from the training mean.
+        The distance is Mahalanobis' in the minor directions of the training features; its logarithm
+        is given in standard deviations from that of new scenes.
         """
         away = fused.mean(1) - self.training_mean
         distance = (away @ self.training_axes.mT).square().mean(-1).sqrt()

@@ -14,9 +14,7 @@ from insilico.spaces import atlases, fsaverage5, regions
 from insilico.spaces.patches import matched_patch
 from insilico.step import Step
 
-WHAT_IT_IS = (
-    "A lesion here takes information from the read-out; nothing propagates to other areas."
-)
+WHAT_IT_IS = "A lesion here takes information from the read-out; nothing propagates to other areas."
 
 
 class Ablate(Step):
@@ -45,7 +43,9 @@ class Ablate(Step):
 
     def digests(self) -> dict[str, str]:
         """Return the digests of the atlases named."""
-        named = {name for name in atlases.names() if f"{name}:" in self.region or name == self.atlas}
+        named = {
+            name for name in atlases.names() if f"{name}:" in self.region or name == self.atlas
+        }
         return {name: atlases.load(name).digest for name in sorted(named)}
 
     def mask(self, response: xr.Dataset | None = None) -> np.ndarray:
@@ -75,7 +75,9 @@ class Ablate(Step):
         bold = response["bold"].values.copy()
         bold[..., mask] = self._fill(response, training)[mask]
         result = response.assign(bold=(response["bold"].dims, bold))
-        what = f"control patch {self.control_index} for {self.region}" if self.control else self.region
+        what = (
+            f"control patch {self.control_index} for {self.region}" if self.control else self.region
+        )
         result.attrs.update(
             ablated=f"{self.atlas}:{what}" if self.atlas else what,
             ablated_places=int(mask.sum()),

@@ -7,6 +7,7 @@ and in the user's cache; it is downloaded only by `fetch`.
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 import os
@@ -17,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from insilico.errors import RegionError, not_one_of
+from insilico.errors import RegionError, listed, not_one_of
 from insilico.spaces.fsaverage5 import N_HEMISPHERE, N_VERTICES
 from insilico.spaces.shipped import shipped
 
@@ -54,8 +55,13 @@ class Atlas:
         """Return the region's own name for a spelling, or raise `RegionError`."""
         found = self.aliases.get(_folded(spelling))
         if found is None:
-            raise RegionError(not_one_of(f"region of {self.name}", spelling, self.regions))
+            raise RegionError(self._unknown(spelling))
         return found
+
+    def _unknown(self, spelling: str) -> str:
+        near = difflib.get_close_matches(_folded(spelling), self.aliases, n=1)
+        hint = f" (did you mean '{self.aliases[near[0]]}'?)" if near else ""
+        return f"unknown region of {self.name} '{spelling}'; one of: {listed(self.regions)}{hint}"
 
     def mask(self, spelling: str) -> np.ndarray:
         """Return which vertices belong to a region, bool (20484,)."""

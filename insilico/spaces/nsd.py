@@ -17,4 +17,6 @@ def name(subject: int) -> str:
 def check_count(subject: int, voxels: int) -> None:
     """Raise `SpaceError` if a vector has not the subject's number of voxels."""
     if voxels != VOXELS[int(name(subject)[-2:])]:
-        raise SpaceError(f"{name(subject)} has {VOXELS[subject]} voxels; this response has {voxels}")
+        raise SpaceError(
+            f"{name(subject)} has {VOXELS[subject]} voxels; this response has {voxels}"
+        )

@@ -59,9 +59,7 @@ def _vertices(of: xr.Dataset | None) -> np.ndarray:
     return of["vertex"].values.astype(int)
 
 
-def _named(
-    name: str, atlas: str | None, of: xr.Dataset | None, vertex: np.ndarray
-) -> np.ndarray:
+def _named(name: str, atlas: str | None, of: xr.Dataset | None, vertex: np.ndarray) -> np.ndarray:
     if name.casefold() in HEMISPHERES:
         return fsaverage5.hemisphere()[vertex] == HEMISPHERES[name.casefold()]
     prefix, _, region = name.rpartition(":")

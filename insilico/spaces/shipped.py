@@ -14,4 +14,6 @@ def shipped(folder: str) -> Path:
     for root in (package / "_shipped", package.parent):
         if (root / folder).is_dir():
             return root / folder
-    raise InsilicoError(f"the folder '{folder}' is missing beside {package}; install insilico again")
+    raise InsilicoError(
+        f"the folder '{folder}' is missing beside {package}; install insilico again"
+    )

@@ -12,7 +12,11 @@ HEAVY = ("torch", "numpy", "pandas", "xarray", "pydantic", "matplotlib")
 
 
 @pytest.mark.parametrize(
-    "code", ["import insilico", "import insilico.cli as c\ntry: c.main(['--help'])\nexcept SystemExit: pass"]
+    "code",
+    [
+        "import insilico",
+        "import insilico.cli as c\ntry: c.main(['--help'])\nexcept SystemExit: pass",
+    ],
 )
 def test_first_import_is_light(code):
     script = f"{code}\nimport sys, json; print('\\n' + json.dumps(sorted(sys.modules)))"

@@ -57,7 +57,9 @@ def test_unknown_names_are_answered(nowhere):
 
 
 def test_missing_labels_say_three_ways(nowhere):
-    with pytest.raises(RegionError, match="give a path, set INSILICO_YEO7=.*insilico fetch atlases"):
+    with pytest.raises(
+        RegionError, match="give a path, set INSILICO_YEO7=.*insilico fetch atlases"
+    ):
         atlases.load("yeo7")
 
 

@@ -25,8 +25,9 @@ def test_hemispheres_do_not_touch_and_lie_left_and_right():
 
 
 def test_areas_sum_to_the_surface():
-    from nilearn.surface import load_surf_mesh
     from importlib.resources import files
+
+    from nilearn.surface import load_surf_mesh
 
     total = fsaverage5.areas().sum()
     assert (fsaverage5.areas() > 0).all()

@@ -17,7 +17,7 @@ from insilico.phantom.scenes import TRAINED
 from insilico.phantom.training.course import Course, Draw, Losses
 from insilico.phantom.training.data import Pictures, pictures
 from insilico.phantom.training.muon import optimizers_for
-from insilico.phantom.training.storage import halve
+from insilico.phantom.training.storage import finish
 
 CROP = SIDE // 2
 CROPPED_SHARE = 0.75
@@ -92,7 +92,7 @@ def train(
     cache: str | Path,
     seed: int = 0,
     device: str = "cpu",
-    steps: int = 1500,
+    steps: int = 3400,
 ) -> None:
     """Train the autoencoder and write it to ``folder/unclip/vae``.
 
@@ -135,7 +135,7 @@ def train(
 
     course.run(losses_of, lambda: quality(model, unseen))
     model.eval().save_pretrained(Path(folder) / FOLDER)
-    halve(Path(folder) / FOLDER)
+    finish(Path(folder) / FOLDER)
     print("done", quality(model, unseen), flush=True)
 
 
@@ -182,7 +182,7 @@ def refine_decoder(
 
     course.run(losses_of, lambda: quality(model, unseen))
     model.eval().save_pretrained(Path(folder) / FOLDER)
-    halve(Path(folder) / FOLDER)
+    finish(Path(folder) / FOLDER)
     print("done", quality(model, unseen), flush=True)
 
 

@@ -16,7 +16,7 @@ from insilico.phantom.training.autoencoder import reconstructions
 from insilico.phantom.training.course import Course, Draw, Losses
 from insilico.phantom.training.data import pictures, scaled
 from insilico.phantom.training.muon import optimizers_for
-from insilico.phantom.training.storage import halve
+from insilico.phantom.training.storage import finish
 from insilico.phantom.training.vocabulary import (
     BOS,
     EOS,
@@ -145,7 +145,7 @@ def train(
     course.run(losses_of, report)
     model.eval().save_pretrained(Path(folder) / name)
     save_processors(Path(folder) / name)
-    halve(Path(folder) / name)
+    finish(Path(folder) / name)
     print("done", report(), flush=True)
 
 

@@ -19,7 +19,7 @@ from insilico.phantom.scenes import ATTRIBUTES, COMBINATIONS, TRAINED, attribute
 from insilico.phantom.training.course import Course, Draw, Losses
 from insilico.phantom.training.data import Pictures, pictures, scaled
 from insilico.phantom.training.muon import optimizers_for
-from insilico.phantom.training.storage import halve
+from insilico.phantom.training.storage import finish
 from insilico.phantom.training.vocabulary import (
     BOS,
     EOS,
@@ -240,7 +240,7 @@ def train(
         model.logit_scale.clamp_(max=4.6)
     model.eval().save_pretrained(Path(folder) / name)
     save_processors(Path(folder) / name)
-    halve(Path(folder) / name)
+    finish(Path(folder) / name)
     print("done", report(), flush=True)
 
 

@@ -28,7 +28,9 @@ from insilico.schema import short_digest
 
 BATCH, CHUNK = 64, 1000
 PENALTY, N_TESTED = 1e-3, 600
-CONFIG = MaryNanoConfig(slow=(24, 48, 112), fast=(6, 12, 24), placed=12, width=192, rank=96)
+CONFIG = MaryNanoConfig(
+    slow=(24, 48, 112), fast=(6, 12, 24), placed=12, width=192, rank=96, directions=96
+)
 
 
 def as_stimuli(shown: Pictures, split: str, rows: range) -> xr.Dataset:
@@ -256,14 +258,18 @@ def set_head(
 
 @torch.no_grad()
 def note_spread(model: MaryNanoModel, features: np.ndarray, held: Pictures) -> None:
-    """Note mean and main directions of the training features, and usual distances of new scenes."""
-    centred = features - features.mean(0)
-    squares, vectors = np.linalg.eigh(centred.T @ centred / len(centred))
+    """Note the mean and the minor directions of the training features.
+
+    Pictures of another world do not go farther along the main directions; they leave along those
+    that the training scenes hardly use. New scenes give the usual distance.
+    """
+    mean = features.mean(0)
+    squares, vectors = np.linalg.eigh(np.cov((features - mean).T))
     n = model.config.directions
-    axes = (vectors[:, ::-1][:, :n] / np.sqrt(np.maximum(squares[::-1][:n], 1e-9))).T
-    model.training_mean.copy_(torch.from_numpy(features.mean(0)))
-    model.training_axes.copy_(torch.from_numpy(axes.copy()))
-    away = (fused_features(model, held) - features.mean(0)) @ axes.T
+    axes = (vectors[:, :n] / np.sqrt(np.maximum(squares[:n], 1e-9))).T
+    model.training_mean.copy_(torch.from_numpy(mean))
+    model.training_axes.copy_(torch.from_numpy(axes))
+    away = (fused_features(model, held) - mean) @ axes.T
     logs = np.log(np.sqrt((away**2).mean(1)))
     model.training_distance.copy_(torch.tensor([logs.mean(), logs.std()]))
 

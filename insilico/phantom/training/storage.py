@@ -1,7 +1,8 @@
-"""Weights on disk in half precision; they are loaded in single precision again."""
+"""Weights on disk: half precision (loaded in single precision again), no trace of folders."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 
@@ -18,3 +19,17 @@ def halve(folder: str | Path) -> None:
             save_file(half, part, metadata={"format": "pt"})
             part.chmod(0o644)
             part.replace(file)
+
+
+def forget_origin(folder: str | Path) -> None:
+    """Remove the folder that a network was loaded from out of its configuration files."""
+    for file in Path(folder).rglob("config.json"):
+        values = json.loads(file.read_text("utf-8"))
+        if values.pop("_name_or_path", None) is not None:
+            file.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n", "utf-8")
+
+
+def finish(folder: str | Path) -> None:
+    """Halve the weights of a folder and forget where they came from."""
+    halve(folder)
+    forget_origin(folder)

@@ -26,7 +26,7 @@ from insilico.phantom.training.clip import patch_tokens
 from insilico.phantom.training.course import Course, Draw, Losses
 from insilico.phantom.training.data import Pictures, pictures
 from insilico.phantom.training.muon import optimizers_for
-from insilico.phantom.training.storage import halve
+from insilico.phantom.training.storage import finish
 
 BATCH, LATENT, GRID, TOKEN = 48, 16, 8, 64
 N_VALIDATION = 192
@@ -238,7 +238,7 @@ def train(
         )
         model = averaged_copy(unet, course.average)
         UnclipDecoder(model, vae, scheduler, config).save_pretrained(folder / "unclip")
-        halve(folder / "unclip")
+        finish(folder / "unclip")
 
     course.run(losses_of, report, every=200, save=save)
     save()

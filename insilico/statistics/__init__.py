@@ -1,0 +1,14 @@
+"""Statistics: responses and scores -> estimates, with interval, null and n."""
+
+from __future__ import annotations
+
+from insilico.step import Registry
+
+KINDS = Registry(
+    "statistics",
+    {
+        "encoding_accuracy": "insilico.statistics.accuracy:EncodingAccuracy",
+        "paired": "insilico.statistics.paired:Paired",
+        "noise_ceiling": "insilico.statistics.ceilings:NoiseCeiling",
+    },
+)

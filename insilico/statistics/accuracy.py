@@ -1,0 +1,215 @@
+"""How well an encoder predicts measured responses, region by region, against the noise ceiling."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import numpy as np
+import xarray as xr
+from pydantic import NonNegativeInt, PositiveInt
+
+from insilico.errors import SchemaError, listed
+from insilico.schema import check
+from insilico.spaces import atlases, fsaverage5
+from insilico.statistics.ceilings import reliability
+from insilico.statistics.spins import spin_test
+from insilico.step import Step, generator
+
+CHUNK = 2048
+
+
+def standardised(x: np.ndarray) -> np.ndarray:
+    """Return columns of mean zero and length one, float32; constant columns become zero."""
+    x = x - x.mean(0, dtype=np.float64)
+    length = np.sqrt((x**2).sum(0))
+    unit = np.divide(x, length, out=np.zeros_like(x), where=length > 1e-9)
+    return unit.astype(np.float32)
+
+
+def region_products(x: np.ndarray, y: np.ndarray, labels: np.ndarray, regions: int) -> np.ndarray:
+    """Return the mean over a region's vertices of ``x_i y_j``, (region, stimulus i, stimulus j).
+
+    With standardised columns the trace of a region's matrix is its mean correlation, and the sum
+    over ``(pi(i), i)`` the one after the stimuli of `x` were permuted by pi: exact, without going
+    back to the vertices.
+    """
+    means = [x[:, labels == k] @ y[:, labels == k].T / (labels == k).sum() for k in _range(regions)]
+    return np.stack(means).astype(np.float64)
+
+
+def _range(regions: int) -> range:
+    return range(1, regions + 1)
+
+
+def permutation_test(
+    products: np.ndarray, n: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Test each region's mean correlation > 0 by permuting stimuli.
+
+    Returns
+    -------
+    p, p_corrected : (region,)
+        Corrected by the maximum over regions, in units of the null's spread.
+    """
+    items = np.arange(products.shape[1])
+    observed = np.einsum("kii->k", products)
+    null = np.array([products[:, rng.permutation(items), items].sum(1) for _ in range(n)])
+    scale = null.std(0)
+    largest = (null / scale).max(1)
+    p = (1 + (null >= observed).sum(0)) / (1 + n)
+    return p, (1 + (largest[:, None] >= observed / scale).sum(0)) / (1 + n)
+
+
+def bootstrap_correlations(
+    x: np.ndarray, y: np.ndarray, labels: np.ndarray, regions: int, n: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Return each region's mean correlation for `n` resamples of the stimuli, (n, region)."""
+    items = len(x)
+    weights = rng.multinomial(items, np.full(items, 1 / items), size=n).astype(np.float32) / items
+    total, count = np.zeros((n, regions)), np.bincount(labels, minlength=regions + 1)[1:]
+    for start in range(0, x.shape[1], CHUNK):
+        part = slice(start, start + CHUNK)
+        a, b, own = x[:, part], y[:, part], labels[part]
+        mean_a, mean_b = weights @ a, weights @ b
+        spread = (weights @ (a * a) - mean_a**2) * (weights @ (b * b) - mean_b**2)
+        product = weights @ (a * b) - mean_a * mean_b
+        r = np.divide(
+            product,
+            np.sqrt(np.maximum(spread, 0)),
+            out=np.zeros_like(product),
+            where=spread > 1e-12,
+        )
+        for k in _range(regions):
+            total[:, k - 1] += r[:, own == k].sum(1)
+    return total / count
+
+
+class EncodingAccuracy(Step):
+    """Correlation of predicted with measured responses across stimuli, by region.
+
+    Parameters
+    ----------
+    by : str
+        Atlas whose regions are reported.
+    ceiling : {"noise"}
+        Noise ceiling of the mean over repeats, from the measured repeats.
+    null : {"spin"}
+        Null of "better or worse than elsewhere": the regions' labels spun over the map of
+        r - sqrt(noise ceiling). That r > 0 is tested by permuting stimuli.
+    n : int
+        Permutations, spins and resamples.
+    seed : int
+    """
+
+    kind: ClassVar[str] = "encoding_accuracy"
+    by: str = "yeo7"
+    ceiling: Literal["noise"] = "noise"
+    null: Literal["spin"] = "spin"
+    n: PositiveInt = 1000
+    seed: NonNegativeInt = 0
+
+    def digests(self) -> dict[str, str]:
+        """Return the digest of the atlas."""
+        return {self.by: atlases.load(self.by).digest}
+
+    def __call__(self, prediction: xr.Dataset, measured: xr.Dataset) -> xr.Dataset:
+        """Estimate the accuracy.
+
+        Parameters
+        ----------
+        prediction : response@fsaverage5, (stimulus, vertex)
+        measured : response@fsaverage5, (repeat, stimulus, vertex)
+
+        Returns
+        -------
+        estimate over contrast (the regions), with r, its ceiling and their difference by vertex.
+        """
+        predicted, bold = _aligned(prediction, measured)
+        labels = np.where(fsaverage5.medial_wall(), 0, atlases.load(self.by).labels)
+        x, y = standardised(predicted), standardised(bold.mean(0))
+        r = (x * y).sum(0, dtype=np.float64)
+        ceiling = np.sqrt(np.clip(reliability(bold), 0, None))
+        wall = fsaverage5.medial_wall()
+        r[wall], ceiling[wall] = np.nan, np.nan
+        return self._estimate(x, y, r, ceiling, labels, prediction.attrs | measured.attrs)
+
+    def _estimate(
+        self,
+        x: np.ndarray,
+        y: np.ndarray,
+        r: np.ndarray,
+        ceiling: np.ndarray,
+        labels: np.ndarray,
+        attrs: dict[str, object],
+    ) -> xr.Dataset:
+        atlas = atlases.load(self.by)
+        k, gap = len(atlas.regions), r - ceiling
+        p, corrected = permutation_test(region_products(x, y, labels, k), self.n, self._rng("r"))
+        draws = bootstrap_correlations(x, y, labels, k, self.n, self._rng("interval"))
+        elsewhere, p_spin, spin_corrected = spin_test(gap, labels, k, self.n, self._rng("spin"))
+        low, high = np.percentile(draws, [2.5, 97.5], axis=0)
+        rows = {
+            "effect": _means(r, labels, k),
+            "ci_low": low,
+            "ci_high": high,
+            "p": p,
+            "p_corrected": corrected,
+            "n": np.full(k, len(x)),
+            "ceiling": _means(ceiling, labels, k),
+            "gap": _means(gap, labels, k),
+            "gap_against_elsewhere": elsewhere,
+            "p_spin": p_spin,
+            "p_spin_corrected": spin_corrected,
+        }
+        maps = {"r": r, "ceiling_r": ceiling, "gap_map": gap}
+        return xr.Dataset(
+            {name: ("contrast", values) for name, values in rows.items()}
+            | {name: ("vertex", values.astype(np.float32)) for name, values in maps.items()},
+            coords={
+                "contrast": list(atlas.regions),
+                "colour": ("contrast", list(atlas.colours)),
+                "region_label": ("vertex", labels.astype(np.int16)),
+                **fsaverage5.coordinates(),
+            },
+            attrs={
+                "statistic": "mean over vertices of Pearson r across stimuli",
+                "test": f"r > 0: {self.n} permutations of stimuli, one-sided",
+                "null": f"better or worse than elsewhere: {self.n} spins of the labels over "
+                "r - sqrt(noise ceiling), two-sided",
+                "correction": f"maximum over the {k} regions",
+                "interval": f"95 % percentile, {self.n} resamples of stimuli",
+                "unit_of_inference": "stimulus",
+                "atlas": self.by,
+                **{name: attrs[name] for name in ("source", "note") if name in attrs},
+            },
+        )
+
+    def _rng(self, what: str) -> np.random.Generator:
+        return generator(self.seed, "encoding accuracy", what)
+
+
+def _means(values: np.ndarray, labels: np.ndarray, regions: int) -> np.ndarray:
+    return np.array([np.nanmean(values[labels == k]) for k in _range(regions)])
+
+
+def _aligned(prediction: xr.Dataset, measured: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    check(prediction, "response", space="fsaverage5")
+    check(measured, "response", space="fsaverage5")
+    fsaverage5.check_order(prediction)
+    fsaverage5.check_order(measured)
+    if measured.sizes.get("repeat", 1) < 2:
+        raise SchemaError("encoding_accuracy: the noise ceiling needs repeats (repeats='keep')")
+    missing = set(prediction["stimulus"].values) - set(measured["stimulus"].values)
+    if missing:
+        raise SchemaError(f"encoding_accuracy: not measured: {listed(sorted(missing), 3)}")
+    ordered = measured.sel(stimulus=prediction["stimulus"].values)
+    bold = ordered["bold"].transpose("repeat", "stimulus", "vertex").values
+    predicted, cortex = prediction["bold"].values, fsaverage5.cortex()
+    for name, values in (("prediction", predicted), ("measurement", bold.mean(0))):
+        constant = int((values[:, cortex].std(0) < 1e-9).sum())
+        if constant > len(cortex) // 2:
+            raise SchemaError(
+                f"encoding_accuracy: the {name} is constant across stimuli in {constant} of "
+                f"{len(cortex)} cortical vertices; correlation is not defined there"
+            )
+    return predicted, bold
