@@ -8,10 +8,9 @@ import numpy as np
 import xarray as xr
 from pydantic import NonNegativeInt
 
-from insilico.errors import ParameterError, SpaceError
+from insilico.errors import ParameterError, SchemaError, SpaceError, listed
 from insilico.schema import check, place_of
-from insilico.spaces import atlases, fsaverage5, regions
-from insilico.spaces.patches import matched_patch
+from insilico.spaces import atlases, fsaverage5, patches, regions
 from insilico.step import Step
 
 WHAT_IT_IS = "A lesion here takes information from the read-out; nothing propagates to other areas."
@@ -31,6 +30,13 @@ class Ablate(Step):
     control : {"patch"}, optional
         Ablate instead a contiguous patch elsewhere, matched in vertex count and area for each
         connected component of the region; `control_index` counts the patches, `seed` grows them.
+        Patches lie on fsaverage5: responses in voxels have none.
+
+    Notes
+    -----
+    The result's attributes tell what was done: `ablated` (all lesions so far), and of the last
+    one `ablated_places`, `fill`, `control` (``none`` or ``patch 0``), `control_overlap` (vertices
+    that the patch shares with the region) and `lesion`, the sentence that its figures must say.
     """
 
     kind: ClassVar[str] = "ablate"
@@ -52,8 +58,15 @@ class Ablate(Step):
         """Return which places are ablated, bool over the response's places (or fsaverage5's)."""
         if self.control is None:
             return regions.mask(self.region, atlas=self.atlas, of=response)
-        patch = matched_patch(self.region, self.atlas, self.control_index, self.seed)
-        return patch if response is None else patch[response["vertex"].values.astype(int)]
+        if response is not None and response.attrs["space"] != "fsaverage5":
+            raise SpaceError(
+                "ablate: control patches are matched on fsaverage5; this response lies in "
+                f"{response.attrs['space']}: ablate before the adapter, or set no control"
+            )
+        return patches.matched_patch(*self._patch())
+
+    def _patch(self) -> tuple[str, str | None, int, int]:
+        return self.region, self.atlas, self.control_index, self.seed
 
     def __call__(self, response: xr.Dataset, training: xr.Dataset | None = None) -> xr.Dataset:
         """Return the response after the lesion.
@@ -66,25 +79,30 @@ class Ablate(Step):
 
         Raises
         ------
-        RegionError, SpaceError, ParameterError
+        RegionError, SpaceError, SchemaError, ParameterError
         """
-        check(response, "response")
-        if response.attrs["space"] == "fsaverage5":
-            fsaverage5.check_order(response)
+        _require_sound(response, "response")
         mask = self.mask(response)
         bold = response["bold"].values.copy()
         bold[..., mask] = self._fill(response, training)[mask]
         result = response.assign(bold=(response["bold"].dims, bold))
-        what = (
-            f"control patch {self.control_index} for {self.region}" if self.control else self.region
-        )
-        result.attrs.update(
-            ablated=f"{self.atlas}:{what}" if self.atlas else what,
-            ablated_places=int(mask.sum()),
-            fill=self.fill,
-            lesion=WHAT_IT_IS,
-        )
+        result.attrs.update(self._account(response.attrs.get("ablated"), int(mask.sum())))
         return result
+
+    def _account(self, before: str | None, places: int) -> dict[str, str | int]:
+        """Return the attributes that tell what was done."""
+        named = ":" in self.region or self.atlas is None
+        region = self.region if named else f"{self.atlas}:{self.region}"
+        control = f"patch {self.control_index}" if self.control else "none"
+        now = f"control {control} for {region}" if self.control else region
+        return {
+            "ablated": f"{before}; {now}" if before else now,
+            "ablated_places": places,
+            "fill": self.fill,
+            "control": control,
+            "control_overlap": patches.overlap(*self._patch()) if self.control else 0,
+            "lesion": WHAT_IT_IS,
+        }
 
     def _fill(self, response: xr.Dataset, training: xr.Dataset | None) -> np.ndarray:
         if self.fill == "zero":
@@ -94,12 +112,46 @@ class Ablate(Step):
                 "ablate: fill 'mean' needs the responses to training stimuli (training=...); "
                 "or use fill 'zero'"
             )
-        check(training, "response", space=response.attrs["space"])
-        place = place_of(response)
-        if training.sizes[place] != response.sizes[place]:
-            raise SpaceError(
-                f"the training responses have {training.sizes[place]} of {place}, "
-                f"the response {response.sizes[place]}"
-            )
-        bold = training["bold"].values.reshape(-1, training.sizes[place])
+        _require_sound(training, "training")
+        _require_same_places(response, training)
+        bold = training["bold"].values.reshape(-1, training.sizes[place_of(training)])
         return bold.mean(axis=0, dtype=np.float64).astype(np.float32)
+
+
+def _require_sound(response: xr.Dataset, name: str) -> None:
+    """Refuse what is no response, lies in the wrong order, or holds nothing that varies."""
+    check(response, "response")
+    bold, place = response["bold"].values, place_of(response)
+    if response.attrs["space"] == "fsaverage5":
+        fsaverage5.check_order(response)
+        bold = bold[..., fsaverage5.cortex()]
+    flat = (bold.max(-1) == bold.min(-1)).reshape(-1, bold.shape[-2]).any(0)
+    if flat.any():
+        constant = response["stimulus"].values[flat]
+        raise SchemaError(
+            f"ablate: the {name} is constant over every {place} for {listed(constant, 3)}; "
+            "was it filled with zeros, or ablated whole?"
+        )
+    if bold.shape[-2] > 1 and (bold.max(-2) == bold.min(-2)).all():
+        raise SchemaError(
+            f"ablate: the {name} is the same for all {bold.shape[-2]} stimuli; it tells nothing "
+            "about them: check the encoder, or the file it was read from"
+        )
+
+
+def _require_same_places(response: xr.Dataset, training: xr.Dataset) -> None:
+    check(training, "response", space=response.attrs["space"])
+    place = place_of(response)
+    if place_of(training) != place or training.sizes[place] != response.sizes[place]:
+        raise SpaceError(
+            f"ablate: the training responses have {dict(training.sizes)}, "
+            f"the response {dict(response.sizes)}: both need the same {place} dimension"
+        )
+    for label in (place, "hemi"):
+        if label in training.coords and not np.array_equal(
+            training[label].values, response[label].values
+        ):
+            raise SpaceError(
+                f"ablate: '{label}' of the training responses differs from the response's; "
+                f"both must hold the same {place} in the same order"
+            )

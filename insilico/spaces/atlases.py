@@ -11,6 +11,7 @@ import difflib
 import hashlib
 import json
 import os
+import zipfile
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -37,7 +38,7 @@ class Atlas:
     aliases : dict
         Every known spelling, case folded, to the region's name.
     digest : str
-        Of the label file.
+        Of the labels, the same whichever file format they came in.
     """
 
     name: str
@@ -105,20 +106,18 @@ def load(name: str, path: str | Path | None = None) -> Atlas:
         Unknown name, labels not found, wrong number of vertices, or changed since first use.
     """
     describe(name)
-    return _load(name, str(path or _find(name)))
+    return _load(name, str(Path(path or _find(name)).expanduser()))
 
 
 @lru_cache(maxsize=16)
 def _load(name: str, path: str) -> Atlas:
-    about, file = describe(name), Path(path)
-    labels, found = _read(file)
-    regions = tuple(about["regions"])
-    labels = _renumbered(labels, found, regions, about, file)
+    about = describe(name)
+    labels = _labels(name, Path(path))
     labels.setflags(write=False)
     return Atlas(
         name=name,
         labels=labels,
-        regions=regions,
+        regions=tuple(about["regions"]),
         colours=tuple(region["colour"] for region in about["regions"].values()),
         aliases=_aliases(about["regions"]),
         digest=hashlib.sha256(labels.astype(np.int16).tobytes()).hexdigest(),
@@ -154,10 +153,10 @@ def _find(name: str) -> Path:
     given = os.environ.get(variable(name))
     if given:
         return Path(given)
-    cached = cache_folder() / f"lh.{name}.annot"
-    if cached.exists():
-        _check_digests(name)
-        return cached
+    cached = [cache_folder() / f"{hemi}.{name}.annot" for hemi in ("lh", "rh")]
+    if all(file.exists() for file in cached):
+        _check_digests(name, cached)
+        return cached[0]
     raise RegionError(
         f"the labels of {name} ({about['title']}) are not here: give a path, set "
         f"{variable(name)}=/path/to/labels.npz, or run `insilico fetch atlases` to download them"
@@ -167,6 +166,9 @@ def _find(name: str) -> Path:
 # --- readers --------------------------------------------------------------------------------------
 
 
+_BROKEN = (zipfile.BadZipFile, EOFError, SyntaxError)
+
+
 def _read(file: Path) -> tuple[np.ndarray, list[str]]:
     """Return the labels of both hemispheres and the name of each label number."""
     if not file.exists():
@@ -174,7 +176,12 @@ def _read(file: Path) -> tuple[np.ndarray, list[str]]:
     reader = {".npz": _read_npz, ".annot": _read_annot, ".gii": _read_gifti}.get(file.suffix)
     if reader is None:
         raise RegionError(f"{file.name}: labels are read from .npz, .annot or .label.gii files")
-    halves, found = reader(file)
+    try:
+        halves, found = reader(file)
+    except RegionError:
+        raise
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, *_BROKEN) as error:
+        raise RegionError(f"{file} cannot be read as {file.suffix} labels: {error}") from error
     for side, half in zip(("left", "right"), halves, strict=True):
         if half.shape != (N_HEMISPHERE,):
             raise RegionError(
@@ -193,7 +200,13 @@ def _read_npz(file: Path) -> tuple[list[np.ndarray], list[str]]:
 
 
 def _other_hemisphere(file: Path) -> Path:
-    for left, right in (("lh", "rh"), ("_L", "_R"), ("-L", "-R"), ("left", "right")):
+    for left, right in (
+        ("lh", "rh"),
+        (".L.", ".R."),
+        ("_L", "_R"),
+        ("-L", "-R"),
+        ("left", "right"),
+    ):
         other = file.with_name(file.name.replace(left, right, 1))
         if other != file and other.exists():
             return other
@@ -204,31 +217,35 @@ def _read_annot(file: Path) -> tuple[list[np.ndarray], list[str]]:
     from nibabel.freesurfer import read_annot
 
     halves = [read_annot(part) for part in (file, _other_hemisphere(file))]
+    _require_same_names(file, *([name.decode() for name in half[2]] for half in halves))
     return [half[0] for half in halves], [name.decode() for name in halves[0][2]]
 
 
 def _read_gifti(file: Path) -> tuple[list[np.ndarray], list[str]]:
     import nibabel
 
-    halves = [nibabel.load(part) for part in (file, _other_hemisphere(file))]
-    table = halves[0].labeltable.get_labels_as_dict()
+    halves: list[Any] = [nibabel.load(part) for part in (file, _other_hemisphere(file))]
+    table, other = (half.labeltable.get_labels_as_dict() for half in halves)
+    _require_same_names(file, table, other)
     found = [table.get(number, "") for number in range(max(table) + 1)]
     return [np.asarray(half.darrays[0].data) for half in halves], found
 
 
-def _renumbered(
-    labels: np.ndarray,
-    found: list[str],
-    regions: tuple[str, ...],
-    about: dict[str, Any],
-    file: Path,
-) -> np.ndarray:
-    aliases, result = _aliases(about["regions"]), np.zeros(N_VERTICES, np.int16)
-    for number, name in enumerate(found):
-        region = aliases.get(_folded(name))
+def _require_same_names(file: Path, left: object, right: object) -> None:
+    if left != right:
+        raise RegionError(f"{file.name}: the hemispheres name their labels differently")
+
+
+def _labels(name: str, file: Path) -> np.ndarray:
+    """Read a file's labels and number them in published order, int16 (20484,)."""
+    labels, found = _read(file)
+    regions = tuple(describe(name)["regions"])
+    aliases, result = _aliases(describe(name)["regions"]), np.zeros(N_VERTICES, np.int16)
+    for number, spelling in enumerate(found):
+        region = aliases.get(_folded(spelling))
         if region is not None:
             result[labels == number] = regions.index(region) + 1
-    absent = [name for k, name in enumerate(regions, 1) if not (result == k).any()]
+    absent = [region for k, region in enumerate(regions, 1) if not (result == k).any()]
     if absent:
         raise RegionError(f"{file.name}: no vertex of {absent}; its labels are {found}")
     return result
@@ -240,47 +257,67 @@ def _renumbered(
 def fetch(name: str) -> Path:
     """Download a published atlas into the user's cache and record its digest.
 
+    Both hemispheres are read and checked before either takes its place in the cache.
+
     Raises
     ------
     RegionError
-        Nothing to download, no network, or a file other than the one first recorded.
+        Nothing to download, no network, no labels in the answer, or a file other than the one
+        first recorded.
     """
-    import urllib.error
-    import urllib.request
+    from tempfile import TemporaryDirectory
 
     urls = describe(name).get("download")
     if not urls:
         raise RegionError(f"{name} ships with insilico; there is nothing to download")
     folder = cache_folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    for hemi, url in urls.items():
-        try:
-            with urllib.request.urlopen(url, timeout=60) as answer:
-                content = answer.read()
-        except (urllib.error.URLError, TimeoutError) as error:
-            raise RegionError(
-                f"{name} cannot be downloaded from {url}: {error}; download it by hand and set "
-                f"{variable(name)} to its path"
-            ) from error
-        part = folder / f"{hemi}.{name}.part"
-        part.write_bytes(content)
-        part.replace(folder / f"{hemi}.{name}.annot")
-    _check_digests(name)
-    return folder / f"lh.{name}.annot"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=folder) as part:
+            files = [Path(part) / f"{hemi}.{name}.annot" for hemi in ("lh", "rh")]
+            for hemi, file in zip(("lh", "rh"), files, strict=True):
+                file.write_bytes(_downloaded(name, urls[hemi]))
+            _labels(name, files[0])
+            _check_digests(name, files)
+            for file in files:
+                file.replace(folder / file.name)
+    except OSError as error:
+        raise RegionError(f"{name} cannot be kept in {folder}: {error}") from error
+    return folder / files[0].name
 
 
-def _check_digests(name: str) -> None:
-    """Record the digests of cached files at first use, and hold them to it ever after."""
-    folder = cache_folder()
-    found = {
-        file.name: hashlib.sha256(file.read_bytes()).hexdigest()
-        for file in sorted(folder.glob(f"?h.{name}.annot"))
-    }
-    record = folder / f"{name}.json"
-    if not record.exists():
-        record.write_text(json.dumps(found, indent=2) + "\n")
-    elif json.loads(record.read_text()) != found:
+def _downloaded(name: str, url: str) -> bytes:
+    import urllib.request
+    from http.client import HTTPException
+
+    try:
+        with urllib.request.urlopen(url, timeout=60) as answer:
+            return answer.read()
+    except (OSError, HTTPException) as error:
         raise RegionError(
-            f"{name}: the files in {folder} are not those of first use ({record.name}); delete "
-            f"them and run `insilico fetch atlases` again"
+            f"{name} cannot be downloaded from {url}: {error}; download it by hand and set "
+            f"{variable(name)} to its path"
+        ) from error
+
+
+def _check_digests(name: str, files: list[Path]) -> None:
+    """Record the digests of both files at first use, and hold them to it ever after."""
+    found = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+    record = cache_folder() / f"{name}.json"
+    if not record.exists():
+        part = record.with_suffix(".part")
+        part.write_text(json.dumps(found, indent=2) + "\n")
+        part.replace(record)
+    elif _recorded(record) != found:
+        raise RegionError(
+            f"{name}: the label files in {files[0].parent} are not those of first use, whose "
+            f"digests are in {record}; to take new ones delete that file and "
+            f"{', '.join(file.name for file in files)}, then run `insilico fetch atlases`"
         )
+
+
+def _recorded(record: Path) -> object:
+    try:
+        return json.loads(record.read_text())
+    except ValueError:
+        return None

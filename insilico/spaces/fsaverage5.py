@@ -24,7 +24,8 @@ def _read(name: str) -> list[np.ndarray]:
     import nibabel
 
     path = files("nilearn") / "datasets" / "data" / "fsaverage5" / f"{name}.gii.gz"
-    return [np.asarray(part.data) for part in nibabel.load(str(path)).darrays]
+    image: Any = nibabel.load(str(path))
+    return [np.asarray(part.data) for part in image.darrays]
 
 
 def _frozen(array: np.ndarray) -> np.ndarray:

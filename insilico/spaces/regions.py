@@ -12,7 +12,11 @@ from insilico.errors import RegionError, not_one_of
 from insilico.schema import place_of
 from insilico.spaces import atlases, fsaverage5
 
-TOKEN = re.compile(r"\s*(?:([|&\-~()])|((?:[A-Za-z][\w-]*:)?[A-Za-z0-9_][\w/+ ]*))")
+TOKEN = re.compile(
+    r"\s*(?:([|&\-~()])"
+    r"|(roi:[\w/+ ]+(?:-\d+)?"  # FFA-1 is one name
+    r"|(?:[A-Za-z][\w-]*:)?[A-Za-z0-9_][\w/+ ]*))"
+)
 HEMISPHERES = {"lh": "L", "rh": "R"}
 Resolver = Callable[[str], np.ndarray]
 
@@ -39,9 +43,7 @@ def mask(region: str, *, atlas: str | None = None, of: xr.Dataset | None = None)
     RegionError
         Unknown atlas or region, an expression that cannot be read, or an empty region.
     """
-    vertex = _vertices(of)
-    found = _Expression(region, lambda name: _named(name, atlas, of, vertex)).value()
-    found = found & ~fsaverage5.medial_wall()[vertex]
+    found = _Expression(region, lambda name: _named(name, atlas, of)).value() & _cortex(of)
     if not found.any():
         raise RegionError(f"the region '{region}' holds no vertex of this space")
     return found
@@ -56,28 +58,43 @@ def _vertices(of: xr.Dataset | None) -> np.ndarray:
             f"this response in {of.attrs.get('space')} does not know the vertex of each {place}; "
             "regions of surface atlases need the coordinate 'vertex'"
         )
-    return of["vertex"].values.astype(int)
+    vertex = of["vertex"].values.astype(int)
+    if vertex.min() < 0 or vertex.max() >= fsaverage5.N_VERTICES:
+        raise RegionError(
+            f"the coordinate 'vertex' holds {vertex.min()} to {vertex.max()}; fsaverage5's "
+            f"vertices are 0 to {fsaverage5.N_VERTICES - 1}"
+        )
+    return vertex
 
 
-def _named(name: str, atlas: str | None, of: xr.Dataset | None, vertex: np.ndarray) -> np.ndarray:
+def _cortex(of: xr.Dataset | None) -> np.ndarray:
+    """Return which places are cortex: all of them, where no vertex is known."""
+    if of is not None and "vertex" not in of.coords:
+        return np.ones(of.sizes[place_of(of)], bool)
+    return ~fsaverage5.medial_wall()[_vertices(of)]
+
+
+def _named(name: str, atlas: str | None, of: xr.Dataset | None) -> np.ndarray:
     if name.casefold() in HEMISPHERES:
-        return fsaverage5.hemisphere()[vertex] == HEMISPHERES[name.casefold()]
+        hemi = fsaverage5.hemisphere() if of is None else of["hemi"].values.astype(str)
+        return hemi == HEMISPHERES[name.casefold()]
     prefix, _, region = name.rpartition(":")
     prefix = prefix or atlas or ""
-    if prefix == "roi":
+    if prefix.casefold() == "roi":
         return _roi(region, of)
     if not prefix:
         raise RegionError(f"which atlas does '{name}' belong to? Write atlas:region (yeo7:Vis)")
-    return atlases.load(prefix).mask(region)[vertex]
+    return atlases.load(prefix).mask(region)[_vertices(of)]
 
 
 def _roi(region: str, of: xr.Dataset | None) -> np.ndarray:
     if of is None or "roi" not in of.coords:
         raise RegionError(f"'roi:{region}' needs a response with the coordinate 'roi'")
     labels = of["roi"].values.astype(str)
-    if region not in labels:
+    found = np.char.lower(labels) == region.casefold()
+    if not found.any():
         raise RegionError(not_one_of("roi", region, sorted(set(labels))))
-    return labels == region
+    return found
 
 
 class _Expression:

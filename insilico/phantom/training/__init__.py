@@ -16,4 +16,5 @@ NETWORKS: dict[str, str] = {
     "judge_captioner": "insilico.phantom.training.captioner:train_judge",
     "decoder": "insilico.phantom.training.autoencoder:refine_decoder",
     "mary_nano": "insilico.phantom.training.mary_nano:train",
+    "mindeye2": "insilico.phantom.training.mindeye2:train",
 }

@@ -1,0 +1,162 @@
+"""The step: betas of one subject -> pictures and captions."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+import xarray as xr
+from pydantic import NonNegativeInt, PositiveInt
+
+from insilico.decoders.git import write_captions
+from insilico.decoders.mindeye2.model import MindEye2Model
+from insilico.decoders.unclip import UnclipDecoder
+from insilico.decoders.weights import digest, folder
+from insilico.errors import SpaceError
+from insilico.schema import check
+from insilico.step import Step, batches, device, generator
+
+
+@lru_cache(maxsize=2)
+def _mindeye2(path: Path, where: str) -> MindEye2Model:
+    return MindEye2Model.from_pretrained(path).to(where)
+
+
+@lru_cache(maxsize=2)
+def _unclip(path: Path, where: str) -> UnclipDecoder:
+    return UnclipDecoder.from_pretrained(path).to(where)
+
+
+class MindEye2(Step):
+    """Decode with MindEye2: ridge, backbone, diffusion prior, unCLIP, GIT.
+
+    Parameters
+    ----------
+    weights : str
+        ``"phantom"``, or a folder with ``mindeye2/``, ``unclip/`` and ``captioner/``.
+    draws : int
+        Reconstructions of each response.
+    seed : int
+        Item noise depends on seed, stimulus id and draw alone: it is the same in every condition
+        and every batch.
+    prior_steps : int
+        20 as published: 19 network calls.
+    steps, guidance : optional
+        Of the unCLIP decoder; its own defaults otherwise.
+    captions : bool
+        Whether GIT captions the pictures.
+    batch : int
+        Items decoded together.
+    """
+
+    kind: ClassVar[str] = "mindeye2"
+    weights: str = "phantom"
+    draws: PositiveInt = 1
+    seed: NonNegativeInt = 0
+    prior_steps: PositiveInt = 20
+    steps: PositiveInt | None = None
+    guidance: float | None = None
+    captions: bool = True
+    batch: PositiveInt = 32
+
+    def digests(self) -> dict[str, str]:
+        """Return the digests of all networks used."""
+        names = ["mindeye2", "unclip"] + ["captioner"] * self.captions
+        return {name: digest(folder(self.weights, name)) for name in names}
+
+    def __call__(self, response: xr.Dataset) -> xr.Dataset:
+        """Decode a response.
+
+        Parameters
+        ----------
+        response : response, ([repeat,] stimulus, voxel)
+            With repeats, the networks' outputs are averaged, not the betas, as published.
+
+        Returns
+        -------
+        reconstruction, (stimulus, draw)
+
+        Raises
+        ------
+        WeightsError, SpaceError, SchemaError
+        """
+        tokens = self.tokens(response)
+        stimuli = [str(name) for name in response["stimulus"].values]
+        image = self._pictures(tokens, stimuli)
+        variables = {"image": (("stimulus", "draw", "y_pixel", "x_pixel", "rgb"), image)}
+        result = xr.Dataset(
+            variables,
+            coords={"stimulus": stimuli, "draw": np.arange(self.draws)},
+            attrs={"decoder": self.kind, "seed": self.seed, **_carried(response)},
+        )
+        if self.captions:
+            flat = image.reshape(-1, *image.shape[2:])
+            words = write_captions(flat, folder(self.weights, "captioner"))
+            captions = np.array(words).reshape(len(stimuli), self.draws)
+            result["caption"] = (("stimulus", "draw"), captions)
+        return check(result, "reconstruction")
+
+    def tokens(self, response: xr.Dataset) -> np.ndarray:
+        """Return the prior's tokens, float32 (stimulus, draw, tokens, width)."""
+        condition = self.conditions(response)
+        prior = self._model().diffusion_prior
+        stimuli = response["stimulus"].values
+        items = [(k, draw) for k in range(len(stimuli)) for draw in range(self.draws)]
+        made = []
+        for part in batches(items, self.batch, "prior"):
+            shape = (self.prior_steps - 1, *condition.shape[1:])
+            noise = [
+                self._rng("prior", stimuli[k], draw).standard_normal(shape) for k, draw in part
+            ]
+            brain = torch.from_numpy(condition[[k for k, _ in part]]).to(device())
+            made.append(prior.sample(brain, _tensor(noise).transpose(0, 1), self.prior_steps).cpu())
+        return torch.cat(made).numpy().reshape(len(stimuli), self.draws, *condition.shape[1:])
+
+    @torch.no_grad()
+    def conditions(self, response: xr.Dataset) -> np.ndarray:
+        """Return the backbone's tokens, float32 (stimulus, tokens, width), mean over repeats."""
+        check(response, "response")
+        model = self._model()
+        if response.sizes.get("voxel") != model.config.voxels[0]:
+            raise SpaceError(
+                f"this decoder reads {model.config.voxels[0]} voxels; the response in "
+                f"{response.attrs['space']} has {dict(response.sizes)}; adapt it first"
+            )
+        bold = response["bold"]
+        bold = bold if "repeat" in bold.dims else bold.expand_dims("repeat")
+        betas = bold.transpose("repeat", "stimulus", "voxel").values
+        each = [model.condition(torch.from_numpy(rows.copy()).to(device())) for rows in betas]
+        return torch.stack(each).mean(0).cpu().numpy()
+
+    def _model(self) -> MindEye2Model:
+        return _mindeye2(folder(self.weights, "mindeye2"), device())
+
+    def _rng(self, stage: str, stimulus: object, draw: int) -> np.random.Generator:
+        return generator(self.seed, "mindeye2", stage, stimulus, draw)
+
+    def _pictures(self, tokens: np.ndarray, stimuli: list[str]) -> np.ndarray:
+        """Return uint8 (stimulus, draw, height, width, 3)."""
+        decoder = _unclip(folder(self.weights, "unclip"), device())
+        items = [(k, draw) for k in range(len(stimuli)) for draw in range(self.draws)]
+        made = []
+        for part in batches(items, self.batch, "decode"):
+            draws = [self._rng("unclip", stimuli[k], draw) for k, draw in part]
+            noise = _tensor([rng.standard_normal(decoder.latent_shape) for rng in draws])
+            uncond = _tensor([rng.standard_normal(tokens.shape[2:]) for rng in draws])
+            given = torch.from_numpy(np.stack([tokens[k, draw] for k, draw in part])).to(device())
+            pictures = decoder.sample(given, noise, uncond, self.steps, self.guidance)
+            made.append(pictures.mul(255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy())
+        flat = np.concatenate(made)
+        return flat.reshape(len(stimuli), self.draws, *flat.shape[1:])
+
+
+def _tensor(arrays: list[np.ndarray]) -> torch.Tensor:
+    return torch.from_numpy(np.stack(arrays).astype(np.float32)).to(device())
+
+
+def _carried(response: xr.Dataset) -> dict[str, object]:
+    kept = ("source", "note", "lesion", "ablated", "subject")
+    return {name: response.attrs[name] for name in kept if name in response.attrs}

@@ -1,0 +1,136 @@
+"""The second look at a protocol: what one section says about another, and every step's own."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from typing import Any
+
+from insilico.errors import not_one_of
+from insilico.protocol.document import Loc
+from insilico.protocol.expand import CHANGEABLE, changed, rows
+from insilico.protocol.model import Protocol
+from insilico.protocol.regions import bound, region_complaints
+from insilico.protocol.steps import Complaint, complaints, kinds, takes
+from insilico.step import Step
+
+CONDITION_FIELDS = ("of", "against", "control")
+
+
+def figure_kinds() -> dict[str, Any]:
+    """Return the figures' registry: name to what is known of it."""
+    return importlib.import_module("insilico.figures").KINDS
+
+
+def cross_checks(protocol: Protocol) -> Iterator[Complaint]:
+    """Yield complaints of a protocol whose shape is right."""
+    yield from _chain(protocol)
+    for name in protocol.conditions:
+        yield from _condition(protocol, name)
+    yield from _scores(protocol)
+    for name in protocol.statistics:
+        yield from _statistic(protocol, name)
+    yield from _figures(protocol)
+
+
+def _chain(protocol: Protocol) -> Iterator[Complaint]:
+    for section in ("stimuli", "training", "recording", "encoder", "adapter", "decoder"):
+        spec = getattr(protocol, section)
+        if spec is not None:
+            yield from complaints(section, spec, (section,))
+    if protocol.adapter is not None:
+        yield from _pairs(protocol, protocol.adapter, ("adapter",))
+
+
+def _pairs(protocol: Protocol, adapter: dict[str, Any], loc: Loc) -> Iterator[Complaint]:
+    for section in ("training", "recording"):
+        if getattr(protocol, section) is None:
+            yield loc, f"an adapter is fitted on measured pairs: add '{section}', or a preset"
+    pairs = adapter.get("pairs")
+    if pairs is None or not _whole(pairs, least=2):
+        yield (*loc, "pairs"), f"met {pairs!r}; allowed: a whole number of pairs, at least 2"
+
+
+def _whole(value: object, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _condition(protocol: Protocol, name: str) -> Iterator[Complaint]:
+    condition, loc = protocol.conditions[name], ("conditions", name)
+    for section in CHANGEABLE:
+        if getattr(condition, section) is not None:
+            spec = changed(protocol, condition, section)
+            yield from complaints(section, spec, (*loc, section))
+            if section == "adapter":
+                yield from _pairs(protocol, spec, (*loc, section))
+    if condition.source == "recording" and not changed(protocol, condition, "recording"):
+        yield (*loc, "source"), "no recording is named: add 'recording', or a preset"
+    if condition.perturb is not None:
+        yield from _perturb(protocol, name, (*loc, "perturb"))
+
+
+def _perturb(protocol: Protocol, name: str, loc: Loc) -> Iterator[Complaint]:
+    spec, _ = bound(protocol.conditions[name].perturb or {}, protocol.bindings)
+    found = list(region_complaints(spec, loc))
+    count = spec.get("n")
+    if "n" in spec and not _whole(count, least=1):
+        found.append(((*loc, "n"), f"met {count!r}; allowed: a whole number, at least 1"))
+    elif "n" in spec and not spec.get("control"):
+        found.append(((*loc, "n"), "counts control patches; add control: patch, or leave it out"))
+    if found:
+        yield from found
+        return
+    first = next(row for row in rows(protocol) if row.base == name)
+    yield from complaints("perturb", first.perturb or {}, loc)
+
+
+def _scores(protocol: Protocol) -> Iterator[Complaint]:
+    seen: set[str] = set()
+    for position, spec in enumerate(protocol.scores):
+        spec = {"kind": spec} if isinstance(spec, str) else spec
+        yield from complaints("scores", spec, ("scores", position))
+        if str(spec) in seen:
+            yield ("scores", position), f"the score {spec.get('kind')} is repeated; keep one"
+        seen.add(str(spec))
+
+
+def _statistic(protocol: Protocol, name: str) -> Iterator[Complaint]:
+    loc = ("statistics", name)
+    spec, _ = bound(protocol.statistics[name], protocol.bindings)
+    found = list(region_complaints(spec, loc)) or list(complaints("statistics", spec, loc))
+    for field in CONDITION_FIELDS:
+        if field in spec and spec[field] is not None and spec[field] not in protocol.conditions:
+            message = not_one_of("condition", spec[field], protocol.conditions)
+            found.append(((*loc, field), message))
+    yield from found
+    if not found:
+        yield from _inputs(protocol, spec, loc)
+
+
+def _inputs(protocol: Protocol, spec: dict[str, Any], loc: Loc) -> Iterator[Complaint]:
+    needed = needs("statistics", spec["kind"])
+    if "scores" in needed and not protocol.scores:
+        yield loc, "it needs scores, and none are asked for: add scores: [pixcorr]"
+    if "measured" in needed and protocol.recording is None:
+        yield loc, "it needs measured responses: add 'recording', or a preset"
+    if "stimuli" in spec:
+        stimuli = {**protocol.stimuli, **spec["stimuli"]} if "kind" not in spec["stimuli"] else {}
+        yield from complaints("stimuli", stimuli or spec["stimuli"], (*loc, "stimuli"))
+
+
+def needs(section: str, kind: str) -> tuple[str, ...]:
+    """Return the names of the datasets that a kind of step is called with."""
+    step: type[Step] = kinds(section)[kind]
+    return takes(step.model_construct())
+
+
+def _figures(protocol: Protocol) -> Iterator[Complaint]:
+    for position, figure in enumerate(protocol.figures):
+        loc: Loc = ("figures", position)
+        spec = {"kind": figure} if isinstance(figure, str) else figure
+        if "kind" not in spec:
+            yield loc, f"'kind' is missing; one of: {', '.join(figure_kinds())}"
+        elif spec["kind"] not in figure_kinds():
+            yield loc, not_one_of("figure", spec["kind"], figure_kinds())
+        elif "of" in spec and spec["of"] not in protocol.statistics:
+            yield (*loc, "of"), not_one_of("statistic", spec["of"], protocol.statistics)

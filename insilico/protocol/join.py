@@ -1,0 +1,86 @@
+"""Scores of many conditions and metrics side by side."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import xarray as xr
+
+from insilico.errors import SchemaError
+from insilico.schema import check
+from insilico.step import Step
+
+
+class Join(Step):
+    """Join scores along condition and metric.
+
+    Attributes
+    ----------
+    condition, name, region : tuple of str
+        Label of each condition, its name in the protocol, and the region that it perturbs.
+    """
+
+    kind: ClassVar[str] = "join"
+    condition: tuple[str, ...]
+    name: tuple[str, ...]
+    region: tuple[str, ...]
+
+    def __call__(self, *scores: xr.Dataset) -> xr.Dataset:
+        """Return one score, (condition, stimulus, draw, metric).
+
+        Parameters
+        ----------
+        *scores : score
+            Condition by condition, and in each of them metric by metric.
+
+        Notes
+        -----
+        Chance levels that differ between conditions are averaged in `chance` and kept one by one
+        in `chance_of_condition`.
+        """
+        each = len(scores) // len(self.condition)
+        parts = [scores[k : k + each] for k in range(0, len(scores), each)]
+        rows = [side_by_side(part) for part in parts]
+        chance = xr.concat([row["chance"].reset_coords(drop=True) for row in rows], "condition")
+        joined = stacked([row.drop_vars("chance") for row in rows], self.condition)
+        joined = joined.assign_coords(
+            name=("condition", list(self.name)),
+            region=("condition", list(self.region)),
+            chance=("metric", chance.mean("condition").values),
+            chance_of_condition=(("condition", "metric"), chance.values),
+        )
+        return check(joined, "score")
+
+
+def side_by_side(scores: tuple[xr.Dataset, ...] | list[xr.Dataset]) -> xr.Dataset:
+    """Join scores of the same reconstructions along metric."""
+    return xr.concat(
+        scores,
+        "metric",
+        join="exact",
+        combine_attrs="drop_conflicts",
+        coords="different",
+        compat="equals",
+    )
+
+
+def stacked(datasets: list[xr.Dataset], labels: tuple[str, ...] | list[str]) -> xr.Dataset:
+    """Stack datasets of several conditions along a new leading dimension `condition`."""
+    first = datasets[0]
+    for dataset, label in zip(datasets, labels, strict=True):
+        for name in ("stimulus", "draw", "vertex"):
+            if name in first.dims and not first.indexes[name].equals(dataset.indexes[name]):
+                raise SchemaError(
+                    f"condition '{label}' has other labels of {name} than '{labels[0]}'; "
+                    f"conditions are compared item by item: give them the same {name}"
+                )
+    joined = xr.concat(
+        datasets,
+        "condition",
+        join="exact",
+        combine_attrs="drop_conflicts",
+        coords="minimal",
+        compat="override",
+        data_vars="all",
+    )
+    return joined.assign_coords(condition=list(labels))

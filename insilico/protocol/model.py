@@ -1,0 +1,61 @@
+"""What a protocol is: one chain, named changes to it, and what is asked of the results."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Spec = dict[str, Any]
+"""A step as a file names it: ``kind`` and parameters."""
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z][\w -]*$")]
+
+
+class Condition(BaseModel):
+    """What a condition changes in the chain; `source: recording` decodes measured responses."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    source: Literal["encoder", "recording"] = "encoder"
+    stimuli: Spec | None = None
+    recording: Spec | None = None
+    encoder: Spec | None = None
+    perturb: Spec | None = None
+    adapter: Spec | None = None
+    decoder: Spec | None = None
+
+
+class Protocol(BaseModel):
+    """A protocol, its preset merged into it.
+
+    Attributes
+    ----------
+    title, seed
+        `seed` is given to perturbations, decoders and statistics that name none of their own.
+    stimuli, training : dict
+        What is shown; what adapters and training means are fitted on (`adapter.pairs` of them).
+    recording, encoder, adapter, decoder : dict
+        The chain.
+    bindings : dict
+        Atlas names that stand for others: ``{yeo7: phantom7}``.
+    conditions : dict
+        Name to `Condition`.
+    scores, statistics, figures
+        What is asked of the results.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    title: Annotated[str, Field(min_length=1)] = "Untitled"
+    preset: str | None = None
+    seed: Annotated[int, Field(ge=0)] = 0
+    stimuli: Spec
+    training: Spec | None = None
+    recording: Spec | None = None
+    encoder: Spec
+    adapter: Spec | None = None
+    decoder: Spec
+    bindings: dict[str, str] = {}
+    conditions: Annotated[dict[Name, Condition], Field(min_length=1)]
+    scores: tuple[str | Spec, ...] = ()
+    statistics: dict[Name, Spec] = {}
+    figures: tuple[str | Spec, ...] = ()

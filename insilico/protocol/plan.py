@@ -1,0 +1,267 @@
+"""A protocol -> jobs: every dataset that a run needs, each once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from insilico.job import Job
+from insilico.protocol.document import merge
+from insilico.protocol.expand import Row, rows
+from insilico.protocol.join import Join
+from insilico.protocol.model import Protocol, Spec
+from insilico.protocol.regions import bound
+from insilico.protocol.steps import build, takes
+from insilico.schema import canonical, short_digest
+from insilico.step import Step
+
+MEASURED_STIMULI = {"split": "test", "n": 300}
+"""What a statistic on responses shows, if it does not say."""
+
+
+@dataclass(frozen=True)
+class Branch:
+    """The jobs of one condition.
+
+    Attributes
+    ----------
+    row : Row
+    stimuli, reconstruction : Job
+    response : Job, optional
+        On fsaverage5, after the perturbation; none for a perturbed recording.
+    scores : tuple of Job
+        One a metric.
+    """
+
+    row: Row
+    stimuli: Job
+    response: Job | None
+    reconstruction: Job
+    scores: tuple[Job, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All jobs of a protocol.
+
+    Attributes
+    ----------
+    protocol : Protocol
+    stimuli : Job
+    branches : tuple of Branch
+    score : Job, optional
+        All conditions and metrics.
+    statistics : dict
+        Name to job.
+    note : str
+        Which atlas stands for which; empty if none does.
+    resolved : dict
+        The protocol with every default written out; it can be run again.
+    """
+
+    protocol: Protocol
+    stimuli: Job
+    branches: tuple[Branch, ...]
+    score: Job | None
+    statistics: dict[str, Job]
+    note: str
+    resolved: dict[str, Any] = field(default_factory=dict)
+
+    def targets(self) -> list[Job]:
+        """Return the jobs whose datasets are written out, condition by condition."""
+        found = [self.stimuli]
+        for branch in self.branches:
+            found += [branch.reconstruction, *branch.scores]
+            found += [branch.response] if branch.response else []
+        found += [self.score] if self.score else []
+        return found + list(self.statistics.values())
+
+    @property
+    def key(self) -> str:
+        """Name everything that the outputs depend on, figures included."""
+        figures = [figure for figure in self.protocol.figures]
+        return short_digest(self.protocol.title, [job.key for job in self.targets()], figures)
+
+
+def plan(protocol: Protocol) -> Plan:
+    """Return the jobs of a checked protocol."""
+    return Planner(protocol).plan()
+
+
+class Planner:
+    """Builds jobs, and each step's digests once.
+
+    Parameters
+    ----------
+    protocol : Protocol
+    """
+
+    def __init__(self, protocol: Protocol) -> None:
+        self.protocol = protocol
+        self._digests: dict[str, dict[str, str]] = {}
+        self._steps: dict[str, Step] = {}
+
+    # --- steps ---
+
+    def step(self, section: str, spec: Spec, *, seeded: bool = False) -> Step:
+        """Return the step of a spec; seeded ones take the protocol's seed unless they name one."""
+        name = canonical([section, spec, seeded])
+        if name not in self._steps:
+            seed = self.protocol.seed if seeded else None
+            self._steps[name] = build(section, spec, seed)
+        return self._steps[name]
+
+    def job(
+        self, name: str, step: Step, *inputs: Job, method: str = "__call__", note: str = ""
+    ) -> Job:
+        """Return a job of a step."""
+        about = f"{type(step).__qualname__}{canonical(step.identity())}"
+        if about not in self._digests:
+            self._digests[about] = step.digests()
+        return Job(name, step, inputs, method, note, self._digests[about])
+
+    # --- the chain ---
+
+    def stimuli(self, spec: Spec) -> Job:
+        """Return the job of what is shown."""
+        return self.job(f"stimuli {_told(spec)}", self.step("stimuli", spec))
+
+    def training(self, adapter: Spec) -> Job:
+        """Return the job of the stimuli of an adapter's pairs."""
+        return self.stimuli({**(self.protocol.training or {}), "n": adapter["pairs"]})
+
+    def encoded(self, encoder: Spec, stimuli: Job) -> Job:
+        """Return the job of synthetic responses on fsaverage5."""
+        return self.job(f"encode {stimuli.name}", self.step("encoder", encoder), stimuli)
+
+    def recorded(self, recording: Spec, stimuli: Job, space: str, repeats: str) -> Job:
+        """Return the job of measured responses."""
+        step = self.step("recording", {**recording, "space": space, "repeats": repeats})
+        return self.job(f"record {space} {stimuli.name}", step, stimuli)
+
+    def fitted(self, chain: Mapping[str, Spec]) -> Job:
+        """Return the job of an adapter's fit, on synthetic and measured pairs."""
+        adapter = chain["adapter"]
+        shown = self.training(adapter)
+        source = self.encoded(chain["encoder"], shown)
+        target = self.recorded(chain["recording"], shown, "voxels", "mean")
+        step = self.step("adapter", adapter)
+        return self.job(f"fit {adapter['kind']}", step, source, target, method="fit")
+
+    def background(self, chain: Mapping[str, Spec], source: str) -> Job:
+        """Return the job of responses to training stimuli, for fills that are means."""
+        shown = self.training(chain["adapter"])
+        if source == "recording":
+            return self.recorded(chain["recording"], shown, "voxels", "mean")
+        return self.encoded(chain["encoder"], shown)
+
+    def perturbed(self, row: Row, response: Job) -> Job:
+        """Return the job of a response after the row's perturbation, if it has one."""
+        if row.perturb is None:
+            return response
+        step = self.step("perturb", row.perturb, seeded=True)
+        training = self.background(row.chain, row.source)
+        note = "; ".join(row.notes)
+        return self.job(f"perturb {row.name}", step, response, training, note=note)
+
+    def decoded(self, row: Row, response: Job) -> Job:
+        """Return the job of reconstructions from responses in voxels."""
+        step = self.step("decoder", row.chain["decoder"], seeded=True)
+        return self.job(f"decode {row.name}", step, response)
+
+    # --- a condition ---
+
+    def branch(self, row: Row) -> Branch:
+        """Return the jobs of one condition."""
+        shown = self.stimuli(row.chain["stimuli"])
+        if row.source == "recording":
+            voxels, response = self._measured(row, shown)
+        else:
+            response = self.perturbed(row, self.encoded(row.chain["encoder"], shown))
+            voxels = self._adapted(row, response)
+        made = self.decoded(row, voxels)
+        return Branch(row, shown, response, made, self._scores(row, made, shown))
+
+    def _measured(self, row: Row, shown: Job) -> tuple[Job, Job | None]:
+        recording = row.chain["recording"]
+        voxels = self.perturbed(row, self.recorded(recording, shown, "voxels", "keep"))
+        if row.perturb is not None:
+            return voxels, None
+        return voxels, self.recorded(recording, shown, "fsaverage5", "mean")
+
+    def _adapted(self, row: Row, response: Job) -> Job:
+        if "adapter" not in row.chain:
+            return response
+        step = self.step("adapter", row.chain["adapter"])
+        return self.job(f"adapt {row.name}", step, response, self.fitted(row.chain))
+
+    def _scores(self, row: Row, made: Job, shown: Job) -> tuple[Job, ...]:
+        found = []
+        for spec in self.protocol.scores:
+            spec = {"kind": spec} if isinstance(spec, str) else spec
+            name = f"score {spec['kind']} {row.name}"
+            found.append(self.job(name, self.step("scores", spec), made, shown))
+        return tuple(found)
+
+    # --- over conditions ---
+
+    def joined(self, branches: tuple[Branch, ...], note: str) -> Job | None:
+        """Return the job of all scores in one dataset."""
+        scores = [score for branch in branches for score in branch.scores]
+        if not scores:
+            return None
+        labels = [(b.row.name, b.row.base, b.row.region) for b in branches]
+        condition, name, region = zip(*labels, strict=True)
+        step = Join(condition=condition, name=name, region=region)
+        return self.job("join scores", step, *scores, note=note)
+
+    def statistic(self, name: str, score: Job | None) -> tuple[Job, list[str]]:
+        """Return the job of an estimate, and which atlas stands for which in it."""
+        spec, notes = bound(self.protocol.statistics[name], self.protocol.bindings)
+        shown = spec.get("stimuli") or MEASURED_STIMULI
+        step = self.step("statistics", spec, seeded=True)
+        inputs = [self._input(what, shown, score) for what in takes(step)]
+        return self.job(f"statistics {name}", step, *inputs, note="; ".join(notes)), notes
+
+    def _input(self, what: str, shown: Spec, score: Job | None) -> Job:
+        if what == "scores" and score is not None:
+            return score
+        protocol = self.protocol
+        stimuli = self.stimuli(merge({"it": protocol.stimuli}, {"it": shown})["it"])
+        if what == "prediction":
+            return self.encoded(protocol.encoder, stimuli)
+        if what == "measured":
+            return self.recorded(protocol.recording or {}, stimuli, "fsaverage5", "keep")
+        raise TypeError(f"a statistic cannot be given '{what}': scores, prediction or measured")
+
+    # --- all ---
+
+    def plan(self) -> Plan:
+        """Return all jobs."""
+        branches = tuple(self.branch(row) for row in rows(self.protocol))
+        notes = [note for branch in branches for note in branch.row.notes]
+        score = self.joined(branches, "; ".join(dict.fromkeys(notes)))
+        statistics = {}
+        for name in self.protocol.statistics:
+            statistics[name], more = self.statistic(name, score)
+            notes += more
+        note = "; ".join(dict.fromkeys(notes))
+        shown = self.stimuli(self.protocol.stimuli)
+        return Plan(self.protocol, shown, branches, score, statistics, note, self.resolved())
+
+    def resolved(self) -> dict[str, Any]:
+        """Return the protocol with every default of every step of the chain written out."""
+        data = self.protocol.model_dump(mode="json", exclude_unset=False, exclude_none=True)
+        data.pop("preset", None)
+        for section in ("stimuli", "training", "recording", "encoder", "adapter", "decoder"):
+            if section in data:
+                spec = data[section]
+                step = self.step(section, spec, seeded=section == "decoder")
+                data[section] = {"kind": step.kind, **spec, **step.model_dump(mode="json")}
+        data["scores"] = [{"kind": s} if isinstance(s, str) else s for s in data["scores"]]
+        return data
+
+
+def _told(spec: Mapping[str, Any]) -> str:
+    return f"{spec.get('split', spec['kind'])} {spec.get('n', '')}".strip()

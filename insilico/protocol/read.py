@@ -1,0 +1,161 @@
+"""A protocol file, its preset and what ``--set`` changes -> a checked `Protocol`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from insilico.errors import ProtocolError, did_you_mean, not_one_of
+from insilico.protocol.checks import cross_checks
+from insilico.protocol.document import Document, Loc, assigned, merge, merged, read_document
+from insilico.protocol.model import Condition, Protocol
+from insilico.protocol.steps import Complaint, told
+from insilico.spaces.shipped import shipped
+
+CHAIN = ("stimuli", "training", "recording", "encoder", "adapter", "decoder")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A protocol and the document that it was read from."""
+
+    protocol: Protocol
+    document: Document
+
+
+def shipped_protocols() -> dict[str, Path]:
+    """Return the protocols that ship with the package, by name."""
+    return {path.stem: path for path in sorted(shipped("protocols").glob("*.yaml"))}
+
+
+def presets() -> dict[str, Path]:
+    """Return the presets that ship with the package, by name."""
+    folder = shipped("protocols") / "presets"
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def find(file: str | Path) -> Path:
+    """Return the path of a protocol: a file, or the name of a shipped one."""
+    path = Path(file).expanduser()
+    if path.exists():
+        return path
+    known = shipped_protocols()
+    if (
+        path.stem in known
+        and path.suffix in ("", ".yaml")
+        and path.parent.name
+        in (
+            "",
+            "protocols",
+        )
+    ):
+        return known[path.stem]
+    raise ProtocolError(
+        f"{file}: no such file; give a path, or one of the shipped protocols: "
+        f"{', '.join(known)}{did_you_mean(path.stem, known)}"
+    )
+
+
+def read(file: str | Path, changes: Mapping[str, Any] | None = None) -> Reading:
+    """Read and check a protocol.
+
+    Parameters
+    ----------
+    file : path
+        Or the name of a shipped protocol.
+    changes : dict
+        Dotted keys to values, such as ``{"stimuli.n": 6}``.
+
+    Raises
+    ------
+    ProtocolError
+        With ``file:line:key: what was met; what is allowed; the fix``.
+    """
+    document = complete(find(file), changes)
+    found = list(problems(document))
+    if found:
+        raise ProtocolError(_first(found, document))
+    return Reading(Protocol.model_validate(document.data), document)
+
+
+def complete(path: Path, changes: Mapping[str, Any] | None = None) -> Document:
+    """Read a file, apply changes, and lay it over its preset."""
+    document = read_document(path)
+    for key, value in (changes or {}).items():
+        document = assigned(document, key, value)
+    if "preset" in document.data:
+        document = merged(preset(document), document)
+    return Document(_normal(document.data), document.marks, document.name)
+
+
+def preset(document: Document) -> Document:
+    """Read the preset that a document names."""
+    name = document.data["preset"]
+    known = presets()
+    if name in known:
+        return read_document(known[name])
+    near = Path(document.name).parent / str(name)
+    if near.suffix == ".yaml" and near.exists():
+        return read_document(near)
+    raise ProtocolError(f"{document.where(('preset',))}: {not_one_of('preset', name, known)}")
+
+
+def _normal(data: dict[str, Any]) -> dict[str, Any]:
+    """Write short forms in full: ``adapter: pca``, ``intact:``."""
+    data = {key: _spec(value) if key in CHAIN else value for key, value in data.items()}
+    conditions = data.get("conditions")
+    if isinstance(conditions, dict):
+        data["conditions"] = {name: _condition(value) for name, value in conditions.items()}
+    return data
+
+
+def _spec(value: Any) -> Any:
+    return {"kind": value} if isinstance(value, str) else value
+
+
+def _condition(value: Any) -> Any:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        return value
+    return {key: _spec(part) if key != "source" else part for key, part in value.items()}
+
+
+def problems(document: Document) -> list[Complaint]:
+    """Return everything that is wrong, in the file's own order where that is known."""
+    try:
+        protocol = Protocol.model_validate(document.data)
+    except ValidationError as error:
+        return list(_told(error))
+    return list(cross_checks(protocol))
+
+
+def _told(error: ValidationError) -> list[Complaint]:
+    found: list[Complaint] = []
+    for loc, message in told(error, (), list(Protocol.model_fields)):
+        if len(loc) == 3 and loc[0] == "conditions" and message.startswith("unknown key"):
+            message = not_one_of("key", loc[2], Condition.model_fields)
+        found.append((loc, message))
+    return found
+
+
+def lines(found: list[Complaint], document: Document) -> list[str]:
+    """Write complaints as ``file:line:key: message``."""
+    return [f"{document.where(loc)}: {message}" for loc, message in found]
+
+
+def _first(found: list[Complaint], document: Document) -> str:
+    first, *more = lines(found, document)
+    return f"{first} (and {len(more)} more: insilico check {document.name})" if more else first
+
+
+def over(spec: Mapping[str, Any] | None, change: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return a chain's spec with a condition's change laid over it."""
+    return merge({"it": dict(spec or {})}, {"it": dict(change or {})})["it"]
+
+
+__all__ = ["Loc", "Reading", "complete", "find", "lines", "over", "presets", "problems", "read"]

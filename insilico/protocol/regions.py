@@ -1,0 +1,95 @@
+"""Regions in protocols: atlas names bound to others, `each`, and names that do not exist."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from insilico.errors import not_one_of
+from insilico.protocol.document import Loc
+from insilico.protocol.steps import Complaint
+from insilico.spaces import atlases
+
+EACH = "each"
+ATLAS_FIELDS = ("atlas", "by")
+HEMISPHERES = ("lh", "rh")
+WORD = re.compile(r"(?:([A-Za-z][\w-]*):)?([A-Za-z0-9_][\w/+ ]*)")
+
+
+def bound(spec: Mapping[str, Any], bindings: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
+    """Replace bound atlas names in a spec.
+
+    Returns
+    -------
+    spec : dict
+    notes : list of str
+        ``phantom7 in place of yeo7`` for each replacement.
+    """
+    result, used = dict(spec), []
+    for name, other in bindings.items():
+        for key in ATLAS_FIELDS:
+            if result.get(key) == name:
+                result[key] = other
+                used.append(name)
+        region = result.get("region")
+        if isinstance(region, str) and re.search(rf"\b{re.escape(name)}:", region):
+            result["region"] = re.sub(rf"\b{re.escape(name)}:", f"{other}:", region)
+            used.append(name)
+    return result, [f"{bindings[name]} in place of {name}" for name in dict.fromkeys(used)]
+
+
+def regions_of(atlas: str) -> tuple[str, ...]:
+    """Return an atlas's regions in published order, without its labels."""
+    return tuple(atlases.describe(atlas)["regions"])
+
+
+def spelled(atlas: str | None, region: str) -> str:
+    """Return a region's own name for any of its spellings; expressions stay as they are."""
+    for name, about in (atlases.describe(atlas)["regions"] if atlas else {}).items():
+        if _folded(region) in {_folded(alias) for alias in (name, *about["aliases"])}:
+            return str(name)
+    return region
+
+
+def _folded(text: str) -> str:
+    return "".join(letter for letter in text.casefold() if letter.isalnum())
+
+
+def expanded(spec: Mapping[str, Any]) -> list[str]:
+    """Return the regions that a perturbation goes through, one condition each."""
+    region, atlas = spec.get("region"), spec.get("atlas")
+    if region == EACH:
+        return list(regions_of(str(atlas)))
+    several = region if isinstance(region, list) else [region]
+    return [spelled(atlas, str(name)) for name in several]
+
+
+def region_complaints(spec: Mapping[str, Any], loc: Loc) -> Iterator[Complaint]:
+    """Yield unknown atlases and regions of a spec, without loading any label."""
+    for key in ATLAS_FIELDS:
+        if key in spec and spec[key] not in atlases.names():
+            yield (*loc, key), not_one_of("atlas", spec[key], atlases.names())
+            return
+    region, atlas = spec.get("region"), spec.get("atlas")
+    if region == EACH and atlas is None:
+        yield (*loc, "region"), f"'each' of which atlas? Add atlas: {', '.join(atlases.names())}"
+    elif region != EACH and region is not None:
+        for name in region if isinstance(region, list) else [region]:
+            yield from _unknown(str(name), atlas, (*loc, "region"))
+
+
+def _unknown(expression: str, atlas: str | None, loc: Loc) -> Iterator[Complaint]:
+    for prefix, word in WORD.findall(expression):
+        name, home = word.strip(), prefix or atlas
+        if name.casefold() in HEMISPHERES or home == "roi":
+            continue
+        if home is None:
+            yield (
+                loc,
+                f"which atlas does '{name}' belong to? Write atlas: or {expression!r} as yeo7:",
+            )
+        elif home not in atlases.names():
+            yield loc, not_one_of("atlas", home, atlases.names())
+        elif spelled(home, name) not in regions_of(home):
+            yield loc, not_one_of(f"region of {home}", name, regions_of(home))

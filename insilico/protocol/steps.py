@@ -1,0 +1,93 @@
+"""Steps from what a file says, with complaints that know the place."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from insilico.errors import InsilicoError, not_one_of
+from insilico.protocol.document import Loc
+from insilico.step import Registry, Step
+
+ROOMS = {
+    "stimuli": "stimuli",
+    "training": "stimuli",
+    "recording": "recordings",
+    "encoder": "encoders",
+    "perturb": "perturbations",
+    "adapter": "adapters",
+    "decoder": "decoders",
+    "scores": "scores",
+    "statistics": "statistics",
+}
+"""Section of a protocol to the room that knows its kinds."""
+
+TAKEN = {"adapter": ("pairs",), "perturb": ("n",), "statistics": ("stimuli",)}
+"""Keys that the protocol itself uses and no step sees."""
+
+Complaint = tuple[Loc, str]
+
+
+def kinds(section: str) -> Registry:
+    """Return the registry of the room behind a section."""
+    return importlib.import_module(f"insilico.{ROOMS[section]}").KINDS
+
+
+def parameters(section: str, spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a spec without the keys that the protocol itself uses."""
+    return {key: value for key, value in spec.items() if key not in TAKEN.get(section, ())}
+
+
+def complaints(section: str, spec: Mapping[str, Any], loc: Loc) -> Iterator[Complaint]:
+    """Yield what is wrong with a spec: its kind, its parameters, the files that it needs."""
+    registry = kinds(section)
+    if "kind" not in spec:
+        yield loc, f"'kind' is missing; one of: {', '.join(registry)}"
+        return
+    if spec["kind"] not in registry.addresses():
+        what = f"kind of {section}" if section != "scores" else "score"
+        yield (*loc, "kind"), not_one_of(what, spec["kind"], registry)
+        return
+    step = registry[spec["kind"]]
+    own = {k: v for k, v in parameters(section, spec).items() if k != "kind"}
+    try:
+        step(**own).digests()
+    except ValidationError as error:
+        known = [*step.model_fields, *TAKEN.get(section, ())]
+        yield from told(error, loc, known)
+    except InsilicoError as error:
+        yield loc, str(error)
+
+
+def told(error: ValidationError, loc: Loc, known: list[str]) -> Iterator[Complaint]:
+    """Yield pydantic's complaints in our words: what was met, what is allowed."""
+    for item in error.errors():
+        inside = tuple(part for part in item["loc"] if part != "[key]")
+        if item["type"] == "extra_forbidden":
+            yield (*loc, *inside), not_one_of("key", inside[-1], known)
+        elif item["type"] == "missing":
+            yield loc, f"'{'.'.join(map(str, inside))}' is missing; give it a value"
+        elif item["type"] in ("literal_error", "enum"):
+            allowed = re.findall(r"'([^']*)'", str(item.get("ctx", {}).get("expected", "")))
+            yield (*loc, *inside), not_one_of("value", item["input"], allowed)
+        else:
+            wanted = item["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+            yield (*loc, *inside), f"met {item['input']!r}; allowed: {wanted}"
+
+
+def build(section: str, spec: Mapping[str, Any], seed: int | None = None) -> Step:
+    """Make the step of a spec; `seed` goes to a field of that name, if nothing else is said."""
+    spec = parameters(section, spec)
+    if seed is not None and "seed" in kinds(section)[spec["kind"]].model_fields:
+        spec = {"seed": seed, **spec}
+    return kinds(section).build(spec)
+
+
+def takes(step: Step) -> tuple[str, ...]:
+    """Return the names of the datasets that a step is called with."""
+    return tuple(inspect.signature(step).parameters)

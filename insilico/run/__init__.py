@@ -1,0 +1,1 @@
+"""Jobs -> stored datasets: store, resume, processes, progress. Knows no stage."""

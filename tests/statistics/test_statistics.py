@@ -1,0 +1,235 @@
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from insilico.errors import ParameterError, SchemaError
+from insilico.schema import check
+from insilico.spaces import atlases, fsaverage5
+from insilico.statistics.accuracy import (
+    EncodingAccuracy,
+    bootstrap_correlations,
+    permutation_test,
+    region_products,
+    standardised,
+)
+from insilico.statistics.ceilings import reliability
+from insilico.statistics.paired import Paired, interval, sign_flip_test, t_values
+from insilico.statistics.spins import region_contrast, rotation, spin_test, spins
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "stats"
+
+
+def test_reliability_equals_icc():
+    with np.load(GOLDEN / "noise_ceiling.npz") as data:
+        betas, ids = data["even_betas"], data["even_ids"]
+        expected = data["even_pingouin_icc1k"]
+    betas = np.stack([betas[ids == k] for k in np.unique(ids)], axis=1)
+    np.testing.assert_allclose(reliability(betas), expected, atol=1e-10)
+
+
+def test_region_products_permute_exactly():
+    rng = np.random.default_rng(0)
+    x, y = (standardised(rng.standard_normal((9, 30))) for _ in range(2))
+    labels = rng.integers(0, 4, 30)
+    products = region_products(x, y, labels, 3)
+    order = rng.permutation(9)
+    for k in range(3):
+        own = labels == k + 1
+        expected = np.mean([np.corrcoef(x[order, v], y[:, v])[0, 1] for v in np.flatnonzero(own)])
+        assert products[k, order, np.arange(9)].sum() == pytest.approx(expected, abs=1e-6)
+
+
+def test_bootstrap_equals_brute_force():
+    rng = np.random.default_rng(1)
+    x, y = rng.standard_normal((2, 12, 20)).astype(np.float32)
+    labels = np.repeat([1, 2], 10)
+    drawn = bootstrap_correlations(x, y, labels, 2, 5, np.random.default_rng(7))
+    counts = np.random.default_rng(7).multinomial(12, np.full(12, 1 / 12), size=5)
+    rows = np.repeat(np.arange(12), counts[3])
+    r = [np.corrcoef(x[rows, v], y[rows, v])[0, 1] for v in range(20)]
+    np.testing.assert_allclose(drawn[3], [np.mean(r[:10]), np.mean(r[10:])], atol=1e-5)
+
+
+def test_permutation_p_is_uniform_under_the_null():
+    rng = np.random.default_rng(2)
+    found = []
+    for _ in range(200):
+        x, y = (standardised(rng.standard_normal((20, 12))) for _ in range(2))
+        products = region_products(x, y, np.repeat([1, 2, 3], 4), 3)
+        found.append(permutation_test(products, 99, rng))
+    alone, corrected = np.array(found).swapaxes(0, 1)
+    assert 0.02 < (alone <= 0.05).mean() < 0.09
+    assert (corrected.min(1) <= 0.05).mean() < 0.12
+    assert (corrected >= alone - 1e-12).mean() > 0.7
+
+
+def test_rotations_are_proper_and_uniform():
+    rng = np.random.default_rng(3)
+    turns = np.array([rotation(rng) for _ in range(400)])
+    np.testing.assert_allclose(
+        turns @ turns.swapaxes(1, 2), np.broadcast_to(np.eye(3), (400, 3, 3)), atol=1e-12
+    )
+    np.testing.assert_allclose(np.linalg.det(turns), 1, atol=1e-12)
+    assert np.abs(turns.mean(0)).max() < 0.12  # no direction is preferred
+
+
+def test_spins_keep_hemispheres_and_neighbourhood():
+    take = next(spins(1, np.random.default_rng(4)))
+    hemi = fsaverage5.hemisphere()
+    assert (hemi[take] == hemi).all()
+    sphere = fsaverage5.mesh("sphere")[0]
+    edges = fsaverage5.neighbours().tocoo()
+    before = np.linalg.norm(sphere[edges.row] - sphere[edges.col], axis=1).max()
+    after = np.linalg.norm(sphere[take[edges.row]] - sphere[take[edges.col]], axis=1).max()
+    assert after < 3 * before
+
+
+def test_region_contrast_leaves_out_what_is_not_cortex():
+    values = np.array([1.0, 3.0, 5.0, np.nan, 100.0])
+    labels = np.array([1, 1, 2, 2, 0])
+    assert region_contrast(values, labels, 2).tolist() == [-3.0, 3.0]
+
+
+def test_spin_finds_a_planted_network_and_no_other():
+    labels = atlases.load("phantom7").labels.astype(int)
+    smooth = fsaverage5.mesh("sphere")[0][:, 0] / 200
+    values = np.where(labels == 1, smooth - 2, smooth)
+    values = np.where(labels == 0, np.nan, values)
+    contrast, p, corrected = spin_test(values, labels, 7, 99, np.random.default_rng(5))
+    assert contrast[0] < -1.5
+    assert p[0] <= 0.05
+    assert corrected[0] <= 0.05
+    assert (corrected[1:] > 0.05).all()
+
+
+def responses(n, seed, noise):
+    rng = np.random.default_rng(seed)
+    truth = rng.standard_normal((n, 1)) * np.ones(fsaverage5.N_VERTICES)
+    about = {"units": "session z", "subject": "s", "source": "test", "hemodynamic_offset_s": 0.0}
+    ids = [f"s{k}" for k in range(n)]
+    prediction = fsaverage5.response(truth + 0.1 * rng.standard_normal(truth.shape), ids, **about)
+    repeats = [
+        fsaverage5.response(truth + noise * rng.standard_normal(truth.shape), ids, **about)
+        for _ in range(3)
+    ]
+    return prediction, xr.concat(repeats, "repeat")
+
+
+def test_encoding_accuracy_reaches_its_ceiling():
+    prediction, measured = responses(24, 6, 1.0)
+    step = EncodingAccuracy(by="phantom7", n=49, seed=1)
+    estimate = check(step(prediction, measured), "estimate")
+    assert estimate["contrast"].values.tolist() == list(atlases.load("phantom7").regions)
+    np.testing.assert_allclose(estimate["effect"], np.sqrt(3 / 4), atol=0.08)
+    np.testing.assert_allclose(estimate["gap"], 0, atol=0.05)
+    assert (estimate["p_corrected"] <= 0.02).all()
+    assert (estimate["ci_low"] < estimate["effect"]).all()
+    assert np.isnan(estimate["r"].values[fsaverage5.medial_wall()]).all()
+    again = step(prediction, measured)
+    assert again.identical(estimate)
+
+
+def test_encoding_accuracy_answers_mistakes():
+    prediction, measured = responses(5, 7, 1.0)
+    with pytest.raises(SchemaError, match="needs repeats"):
+        EncodingAccuracy(by="phantom7")(prediction, measured.isel(repeat=0))
+    flat = prediction.assign(bold=prediction["bold"] * 0)
+    with pytest.raises(SchemaError, match="prediction is constant across stimuli"):
+        EncodingAccuracy(by="phantom7")(flat, measured)
+    with pytest.raises(SchemaError, match="not measured: s4"):
+        EncodingAccuracy(by="phantom7")(prediction, measured.isel(stimulus=slice(4)))
+
+
+def test_sign_flips_are_enumerated():
+    rng = np.random.default_rng(8)
+    d = rng.standard_normal((6, 2)) + 0.5
+    p, corrected = sign_flip_test(d, 10_000, rng)
+    observed = np.abs(t_values(d))
+    null = np.array(
+        [np.abs(t_values(d * np.array(s)[:, None])) for s in product([1, -1], repeat=6)]
+    )
+    np.testing.assert_allclose(p, (null >= observed - 1e-9).mean(0))
+    np.testing.assert_allclose(corrected, (null.max(1)[:, None] >= observed - 1e-9).mean(0))
+    assert p.min() >= 2 / 64
+
+
+def test_sign_flip_p_is_uniform_under_the_null():
+    rng = np.random.default_rng(9)
+    p = [sign_flip_test(rng.standard_normal((12, 3)), 499, rng) for _ in range(200)]
+    alone, corrected = np.array(p).swapaxes(0, 1)
+    assert 0.025 < (alone <= 0.05).mean() < 0.08
+    assert (corrected.min(1) <= 0.05).mean() < 0.11
+
+
+def test_interval_covers_and_a_constant_is_a_point():
+    rng = np.random.default_rng(10)
+    assert interval(np.full(8, -0.25), rng) == (-0.25, -0.25)
+    low, high = interval(rng.standard_normal(40) + 1, rng)
+    assert low < 1 < high
+
+
+def scores(direction="higher"):
+    rng = np.random.default_rng(11)
+    intact = rng.uniform(0.5, 0.9, 12)
+    sign = 1 if direction == "higher" else -1
+    rows = {
+        ("intact", "", -1): intact,
+        ("silenced", "Vis", -1): intact - sign * rng.uniform(0.2, 0.3, 12),
+        ("silenced", "Limbic", -1): intact + sign * 0.0,
+        ("matched", "Vis", 0): intact - sign * 0.05,
+        ("matched", "Vis", 1): intact - sign * 0.07,
+        ("matched", "Limbic", 0): intact,
+        ("matched", "Limbic", 1): intact,
+    }
+    names, regions, controls = zip(*rows, strict=True)
+    value = np.stack(list(rows.values()))[:, :, None, None]
+    return xr.Dataset(
+        {"value": (("condition", "stimulus", "draw", "metric"), value)},
+        coords={
+            "condition": ["/".join(map(str, key)) for key in rows],
+            "name": ("condition", list(names)),
+            "region": ("condition", list(regions)),
+            "control": ("condition", list(controls)),
+            "stimulus": [f"s{k}" for k in range(12)],
+            "draw": [0],
+            "metric": ["m"],
+            "definition": ("metric", ["d"]),
+            "direction": ("metric", [direction]),
+            "chance": ("metric", [0.0]),
+        },
+    )
+
+
+@pytest.mark.parametrize("direction", ["higher", "lower"])
+def test_paired_finds_the_planted_lesion(direction):
+    step = Paired(of="silenced", against="intact", control="matched", n=4096)
+    estimate = check(step(scores(direction)), "estimate").sel(metric="m")
+    vis, limbic = (estimate.sel(contrast=name) for name in ("Vis", "Limbic"))
+    assert -0.3 < vis["effect"] < -0.2
+    assert vis["control_effect"] == pytest.approx(-0.06)
+    assert vis["p_corrected"] == pytest.approx(2 / 4096)
+    assert vis["p_corrected_control"] < 0.01
+    assert vis["ci_high"] < 0
+    assert limbic["effect"] == 0
+    assert limbic["p"] == 1
+    assert limbic["ci_low"] == limbic["ci_high"] == 0
+    assert estimate.attrs["smallest_p"] == 2**-11
+    assert estimate.attrs["test"].startswith("all sign flips")
+
+
+def test_paired_answers_mistakes():
+    with pytest.raises(
+        ParameterError, match=r"unknown condition 'silence'.*did you mean 'silenced'"
+    ):
+        Paired(of="silence", against="intact")(scores())
+    with pytest.raises(SchemaError, match="at least two stimuli"):
+        Paired(of="silenced", against="intact")(scores().isel(stimulus=[0]))
+    broken = scores()
+    broken["value"][0, 0] = np.nan
+    with pytest.raises(SchemaError, match="NaN in the scores m"):
+        Paired(of="silenced", against="intact")(broken)
