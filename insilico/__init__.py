@@ -1,0 +1,67 @@
+"""Experiments on a simulated brain.
+
+stimuli -> encoder -> response@fsaverage5 -> perturbation -> adapter -> response@voxels -> decoder
+-> reconstruction -> scores -> statistics -> figures
+
+>>> import insilico as isi
+>>> chain = isi.load_chain("phantom")
+>>> stimuli = chain.stimuli(split="test", n=20)
+>>> response = chain.encode(stimuli)
+>>> lesioned = chain.ablate(response, atlas="yeo7", region="Visual")
+>>> reconstruction = chain.decode(lesioned)
+>>> score = isi.score(reconstruction, stimuli, ["pixcorr", "clip_cosine"])
+
+All names are loaded when they are first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from types import ModuleType
+
+NAMES = {
+    "Chain": "insilico.chain:Chain",
+    "ablate": "insilico.chain:ablate",
+    "check": "insilico.schema:check",
+    "load_chain": "insilico.chain:load_chain",
+    "run": "insilico.report.experiment:run",
+    "sample": "insilico.schema:sample",
+    "score": "insilico.chain:score",
+    "translate": "insilico.translate:translate",
+}
+
+__all__ = list(NAMES)
+
+
+class _Package(ModuleType):
+    """This package. Importing the room `insilico.run` does not hide the function `run`."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in NAMES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
+
+
+def __getattr__(name: str) -> object:
+    if name == "__version__":
+        return _version()
+    if name not in NAMES:
+        raise AttributeError(f"module 'insilico' has no attribute '{name}'")
+    module, _, attribute = NAMES[name].partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("insilico")
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *NAMES])

@@ -14,12 +14,28 @@ from insilico.protocol.regions import bound, region_complaints
 from insilico.protocol.steps import Complaint, complaints, kinds, takes
 from insilico.step import Step
 
+DRAWS = {
+    "network_gap": "encoding_accuracy",
+    "surface_gap": "encoding_accuracy",
+    "lesion_effects": "paired",
+}
+"""The kind of statistic that a figure draws, where it needs one."""
+
 CONDITION_FIELDS = ("of", "against", "control")
 
 
 def figure_kinds() -> dict[str, Any]:
     """Return the figures' registry: name to what is known of it."""
     return importlib.import_module("insilico.figures").KINDS
+
+
+def statistic_of(protocol: Protocol, figure: dict[str, Any]) -> str | None:
+    """Return the statistic that a figure draws: ``of``, or the first of the kind it is made for."""
+    if "of" in figure:
+        return str(figure["of"])
+    kind = DRAWS.get(figure["kind"])
+    fit = [name for name, spec in protocol.statistics.items() if kind in (None, spec.get("kind"))]
+    return fit[0] if fit else None
 
 
 def cross_checks(protocol: Protocol) -> Iterator[Complaint]:
@@ -134,3 +150,6 @@ def _figures(protocol: Protocol) -> Iterator[Complaint]:
             yield loc, not_one_of("figure", spec["kind"], figure_kinds())
         elif "of" in spec and spec["of"] not in protocol.statistics:
             yield (*loc, "of"), not_one_of("statistic", spec["of"], protocol.statistics)
+        elif spec["kind"] in DRAWS and statistic_of(protocol, spec) is None:
+            wanted = DRAWS[spec["kind"]]
+            yield loc, f"{spec['kind']} draws a statistic of kind {wanted}, and there is none: add one"

@@ -67,11 +67,11 @@ def parse(text: str, name: str) -> Document:
     from ruamel.yaml.error import YAMLError
 
     try:
-        node = YAML(typ="safe", pure=True).compose(text)
-        document = Document({}, name=name)
+        yaml = YAML(typ="safe", pure=True)
+        node, document = yaml.compose(text), Document({}, name=name)
         if node is not None:
-            document.marks = dict(_marks(node, (), name))
-            document.data = YAML(typ="safe", pure=True).load(text)
+            document.marks = dict(_marks(node, (), name, set()))
+            document.data = yaml.constructor.construct_document(node)
     except YAMLError as error:
         raise ProtocolError(_unreadable(error, name)) from error
     if not isinstance(document.data, dict) or not document.data:
@@ -80,10 +80,16 @@ def parse(text: str, name: str) -> Document:
     return document
 
 
-def _marks(node: Any, loc: Loc, name: str) -> Iterator[tuple[Loc, str]]:
+def _marks(node: Any, loc: Loc, name: str, seen: set[int]) -> Iterator[tuple[Loc, str]]:
     """Yield the place of every key and item below a YAML node; refuse repeated and odd keys."""
     from ruamel.yaml.nodes import MappingNode, SequenceNode
 
+    if id(node) in seen:
+        raise ProtocolError(
+            f"{name}:{node.start_mark.line + 1}:{_dotted(loc)}: anchors (&) and aliases (*) are "
+            "not allowed; write the value in both places"
+        )
+    seen.add(id(node))
     if not loc:
         yield loc, f"{name}:{node.start_mark.line + 1}"
     if isinstance(node, MappingNode):
@@ -97,21 +103,22 @@ def _marks(node: Any, loc: Loc, name: str) -> Iterator[tuple[Loc, str]]:
                 )
             first[here[-1]] = line
             yield here, f"{name}:{line}"
-            yield from _marks(value, here, name)
+            yield from _marks(value, here, name, seen)
     elif isinstance(node, SequenceNode):
         for position, value in enumerate(node.value):
             here = (*loc, position)
             yield here, f"{name}:{value.start_mark.line + 1}"
-            yield from _marks(value, here, name)
+            yield from _marks(value, here, name, seen)
 
 
 def _key(node: Any, loc: Loc, name: str) -> str:
-    if not str(node.tag).endswith(":str"):
+    """Return a key as the word that was written, also where YAML would read null or a number."""
+    from ruamel.yaml.nodes import ScalarNode
+
+    if not isinstance(node, ScalarNode):
         line = node.start_mark.line + 1
-        raise ProtocolError(
-            f"{name}:{line}:{_dotted(loc)}: keys are words; met "
-            f"{getattr(node, 'value', '')!r}: write it in quotes if it is meant as a name"
-        )
+        raise ProtocolError(f"{name}:{line}:{_dotted(loc)}: keys are words; met a list or mapping")
+    node.tag = "tag:yaml.org,2002:str"
     return str(node.value)
 
 

@@ -149,12 +149,14 @@ class Planner:
         step = self.step("adapter", adapter)
         return self.job(f"fit {adapter['kind']}", step, source, target, method="fit")
 
-    def background(self, chain: Mapping[str, Spec], source: str) -> Job:
+    def background(self, chain: Mapping[str, Spec], source: str) -> list[Job]:
         """Return the job of responses to training stimuli, for fills that are means."""
+        if "adapter" not in chain:
+            return []
         shown = self.training(chain["adapter"])
         if source == "recording":
-            return self.recorded(chain["recording"], shown, "voxels", "mean")
-        return self.encoded(chain["encoder"], shown)
+            return [self.recorded(chain["recording"], shown, "voxels", "mean")]
+        return [self.encoded(chain["encoder"], shown)]
 
     def perturbed(self, row: Row, response: Job) -> Job:
         """Return the job of a response after the row's perturbation, if it has one."""
@@ -163,7 +165,7 @@ class Planner:
         step = self.step("perturb", row.perturb, seeded=True)
         training = self.background(row.chain, row.source)
         note = "; ".join(row.notes)
-        return self.job(f"perturb {row.name}", step, response, training, note=note)
+        return self.job(f"perturb {row.name}", step, response, *training, note=note)
 
     def decoded(self, row: Row, response: Job) -> Job:
         """Return the job of reconstructions from responses in voxels."""
@@ -259,8 +261,15 @@ class Planner:
                 spec = data[section]
                 step = self.step(section, spec, seeded=section == "decoder")
                 data[section] = {"kind": step.kind, **spec, **step.model_dump(mode="json")}
+        _without_what_the_plan_sets(data)
         data["scores"] = [{"kind": s} if isinstance(s, str) else s for s in data["scores"]]
         return data
+
+
+def _without_what_the_plan_sets(data: dict[str, Any]) -> None:
+    for section, keys in {"training": ("n",), "recording": ("space", "repeats")}.items():
+        for key in keys:
+            data.get(section, {}).pop(key, None)
 
 
 def _told(spec: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from insilico.errors import ProtocolError, did_you_mean, not_one_of
 from insilico.protocol.checks import cross_checks
-from insilico.protocol.document import Document, Loc, assigned, merge, merged, read_document
+from insilico.protocol.document import Document, assigned, merged, read_document
 from insilico.protocol.model import Condition, Protocol
 from insilico.protocol.steps import Complaint, told
 from insilico.spaces.shipped import shipped
@@ -89,6 +89,11 @@ def complete(path: Path, changes: Mapping[str, Any] | None = None) -> Document:
         document = assigned(document, key, value)
     if "preset" in document.data:
         document = merged(preset(document), document)
+    return filled(document)
+
+
+def filled(document: Document) -> Document:
+    """Write short forms in full: ``adapter: pca``, ``intact:``."""
     return Document(_normal(document.data), document.marks, document.name)
 
 
@@ -105,7 +110,6 @@ def preset(document: Document) -> Document:
 
 
 def _normal(data: dict[str, Any]) -> dict[str, Any]:
-    """Write short forms in full: ``adapter: pca``, ``intact:``."""
     data = {key: _spec(value) if key in CHAIN else value for key, value in data.items()}
     conditions = data.get("conditions")
     if isinstance(conditions, dict):
@@ -151,11 +155,3 @@ def lines(found: list[Complaint], document: Document) -> list[str]:
 def _first(found: list[Complaint], document: Document) -> str:
     first, *more = lines(found, document)
     return f"{first} (and {len(more)} more: insilico check {document.name})" if more else first
-
-
-def over(spec: Mapping[str, Any] | None, change: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return a chain's spec with a condition's change laid over it."""
-    return merge({"it": dict(spec or {})}, {"it": dict(change or {})})["it"]
-
-
-__all__ = ["Loc", "Reading", "complete", "find", "lines", "over", "presets", "problems", "read"]

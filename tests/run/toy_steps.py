@@ -100,7 +100,7 @@ class Silence(Step):
             raise ParameterError("toy: Limbic is not to be silenced here")
         changed = response.copy(deep=True)
         where = (sum(map(ord, self.region)) + self.control_index) % N_VERTICES
-        changed["bold"][..., where] = training["bold"].mean(0)[where]
+        changed["bold"][..., where] = training["bold"].values.mean(0)[where]
         changed.attrs["ablated"] = self.region
         return changed
 
@@ -176,9 +176,9 @@ class Difference(Step):
     control: str | None = None
     seed: int = 0
 
-    def __call__(self, score: xr.Dataset) -> xr.Dataset:
+    def __call__(self, scores: xr.Dataset) -> xr.Dataset:
         traced(self)
-        mean = score["value"].mean(("stimulus", "draw", "metric"))
+        mean = scores["value"].mean(("stimulus", "draw", "metric"))
         names = [c for c in mean["condition"].values if c.split("/")[0] == self.of]
         values = mean.sel(condition=names).values - float(mean.sel(condition=self.against))
         return estimate([str(name) for name in names], values)

@@ -1,0 +1,206 @@
+"""The chain in Python: the steps that a protocol would run, called one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from insilico.errors import ProtocolError
+from insilico.job import Job, carried
+from insilico.protocol.document import Document, assigned
+from insilico.protocol.join import side_by_side
+from insilico.protocol.model import Protocol
+from insilico.protocol.plan import Planner
+from insilico.protocol.read import CHAIN, filled, lines, preset, problems
+from insilico.protocol.regions import bound, region_complaints, spelled
+from insilico.protocol.steps import build, complaints
+from insilico.run.runner import obtain
+from insilico.run.store import Store
+from insilico.schema import check, place_of
+from insilico.step import Step
+
+
+def load_chain(
+    name: str = "phantom",
+    *,
+    seed: int = 0,
+    set: Mapping[str, Any] | None = None,
+    store: str | Path | None = None,
+) -> Chain:
+    """Load the chain of a preset.
+
+    Parameters
+    ----------
+    name : str
+        Such as ``phantom``, or the path of a preset's file.
+    seed : int
+        Of lesions' control patches and of the decoder; the `seed` of a protocol.
+    set : dict, optional
+        Dotted keys to values that replace the preset's, such as ``{"adapter.pairs": 500}``.
+    store : path, optional
+        Where fits and training responses are kept; by default ``INSILICO_STORE`` or the user's
+        cache.
+
+    Returns
+    -------
+    Chain
+    """
+    asked = Document({"preset": name}, name=f"load_chain('{name}')")
+    below = preset(asked)
+    for key, value in (set or {}).items():
+        below = assigned(below, key, value)
+    data = {**below.data, "seed": seed, "conditions": {"intact": {}}, "title": f"chain {name}"}
+    document = filled(Document(data, below.marks, below.name))
+    found = problems(document)
+    if found:
+        raise ProtocolError(lines(found, document)[0])
+    return Chain(Protocol.model_validate(document.data), Store(store))
+
+
+class Chain:
+    """One encoder, adapter and decoder, and what they were fitted on.
+
+    Parameters
+    ----------
+    protocol : Protocol
+        With the sections of the chain.
+    store : Store
+    """
+
+    def __init__(self, protocol: Protocol, store: Store) -> None:
+        self.protocol, self.store = protocol, store
+        self.planner = Planner(protocol)
+
+    def __repr__(self) -> str:
+        parts = [f"  {section}: {self._spec(section)}" for section in CHAIN if self._has(section)]
+        return "\n".join(["Chain", *parts])
+
+    def stimuli(self, **parameters: Any) -> xr.Dataset:
+        """Return stimuli: the preset's, with other parameters, such as ``split`` and ``n``."""
+        spec = self._spec("stimuli")
+        kind = parameters.get("kind", spec["kind"])
+        base = spec if kind == spec["kind"] else {}
+        return build("stimuli", {**base, **parameters})()
+
+    def encode(self, stimuli: xr.Dataset) -> xr.Dataset:
+        """Return synthetic responses on fsaverage5."""
+        return carried(self._step("encoder")(stimuli), stimuli)
+
+    def record(
+        self, stimuli: xr.Dataset, space: str = "voxels", repeats: str = "keep"
+    ) -> xr.Dataset:
+        """Return measured responses.
+
+        Parameters
+        ----------
+        stimuli : stimuli
+        space : {"voxels", "fsaverage5"}
+        repeats : {"keep", "mean"}
+        """
+        spec = {**self._spec("recording"), "space": space, "repeats": repeats}
+        return carried(build("recording", spec)(stimuli), stimuli)
+
+    def ablate(self, response: xr.Dataset, **parameters: Any) -> xr.Dataset:
+        """Return the response after a lesion; see `perturb` for other kinds.
+
+        Parameters
+        ----------
+        response : response
+        **parameters
+            Of the step, such as ``atlas``, ``region``, ``fill``, ``control``.
+        """
+        return self.perturb(response, kind="ablate", **parameters)
+
+    def perturb(self, response: xr.Dataset, **spec: Any) -> xr.Dataset:
+        """Return the response after a perturbation, named as in a protocol."""
+        spec, notes = bound(spec, self.protocol.bindings)
+        _refuse("perturb", spec)
+        if isinstance(spec.get("region"), str):
+            spec["region"] = spelled(spec.get("atlas"), spec["region"])
+        step = self.planner.step("perturb", spec, seeded=True)
+        source = "recording" if place_of(response) == "voxel" else "encoder"
+        training = [self._get(job) for job in self.planner.background(self._chain(), source)]
+        return carried(step(response, *training), response, "; ".join(notes))
+
+    def adapt(self, response: xr.Dataset) -> xr.Dataset:
+        """Return the response in the decoder's voxels; the adapter is fitted at first use."""
+        if not self._has("adapter"):
+            return response
+        fitted = self._get(self.planner.fitted(self._chain()))
+        return carried(self._step("adapter")(response, fitted), response)
+
+    def decode(self, response: xr.Dataset) -> xr.Dataset:
+        """Return reconstructions; a response on fsaverage5 is adapted first."""
+        check(response, "response")
+        voxels = response if place_of(response) == "voxel" else self.adapt(response)
+        return carried(self._step("decoder", seeded=True)(voxels), voxels)
+
+    def _has(self, section: str) -> bool:
+        return getattr(self.protocol, section) is not None
+
+    def _spec(self, section: str) -> dict[str, Any]:
+        if not self._has(section):
+            raise ProtocolError(f"this chain has no {section}; set it: load_chain(set=...)")
+        return dict(getattr(self.protocol, section))
+
+    def _chain(self) -> dict[str, Any]:
+        return {section: self._spec(section) for section in CHAIN if self._has(section)}
+
+    def _step(self, section: str, *, seeded: bool = False) -> Step:
+        return self.planner.step(section, self._spec(section), seeded=seeded)
+
+    def _get(self, job: Job) -> xr.Dataset:
+        return obtain(job, self.store)
+
+
+def _refuse(section: str, spec: Mapping[str, Any]) -> None:
+    """Raise for a spec with an unknown kind, parameter, atlas or region."""
+    found = [*region_complaints(spec, (section,)), *complaints(section, spec, (section,))]
+    if found:
+        loc, message = found[0]
+        raise ProtocolError(f"{'.'.join(map(str, loc))}: {message}")
+
+
+def ablate(
+    response: xr.Dataset, *, training: xr.Dataset | None = None, **parameters: Any
+) -> xr.Dataset:
+    """Return a response after a lesion, without a chain.
+
+    Parameters
+    ----------
+    response : response
+    training : response, optional
+        Responses to training stimuli, whose means fill the lesion; or ``fill="zero"``.
+    **parameters
+        Of the step: ``atlas``, ``region``, ``fill``, ``control``, ``control_index``, ``seed``.
+    """
+    spec = {"kind": "ablate", **parameters}
+    _refuse("perturb", spec)
+    return carried(build("perturb", spec)(response, training), response)
+
+
+def score(
+    reconstruction: xr.Dataset, stimuli: xr.Dataset, metrics: Iterable[str | Mapping[str, Any]]
+) -> xr.Dataset:
+    """Score reconstructions against what was shown.
+
+    Parameters
+    ----------
+    reconstruction : reconstruction
+    stimuli : stimuli
+    metrics : list of str or dict
+        Kinds of scores, such as ``["pixcorr", "clip_cosine"]``.
+
+    Returns
+    -------
+    score, (stimulus, draw, metric)
+    """
+    metrics = [metrics] if isinstance(metrics, str) else list(metrics)
+    specs = [{"kind": one} if isinstance(one, str) else dict(one) for one in metrics]
+    for spec in specs:
+        _refuse("scores", spec)
+    made = [build("scores", spec)(reconstruction, stimuli) for spec in specs]
+    return side_by_side([carried(one, reconstruction) for one in made])

@@ -1,0 +1,22 @@
+"""Figures: any noun -> a matplotlib figure. Nothing is computed here, nothing drawn elsewhere."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KINDS = {
+    "network_gap": "insilico.figures.networks:network_gap",
+    "lesion_effects": "insilico.figures.lesions:lesion_effects",
+    "surface_gap": "insilico.figures.surface:surface_gap",
+    "reconstruction_grid": "insilico.figures.grid:reconstruction_grid",
+}
+
+
+def save(figure: Any, folder: Path, name: str) -> list[Path]:
+    """Write a figure as PDF and PNG (300 dpi); see `insilico.figures.page.save`."""
+    from insilico.figures import page
+
+    return page.save(figure, folder, name)

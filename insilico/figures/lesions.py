@@ -1,0 +1,87 @@
+"""Lesion effects against matched control patches, one panel per metric."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from insilico.figures.page import (
+    DOUBLE_MM,
+    INK,
+    PALE,
+    SOFT,
+    footer,
+    need,
+    sheet,
+    stimuli_of,
+    styled,
+)
+
+PALETTE = ("#781286", "#4682B4", "#00760E", "#C43AFA", "#B4C85A", "#E69422", "#CD3E4E")
+WHAT_IT_IS = "A lesion here takes information from the read-out; nothing propagates to other areas"
+
+
+@styled
+def lesion_effects(estimate: xr.Dataset) -> Figure:
+    """Draw each lesion's effect with its interval over the range of its control patches.
+
+    Parameters
+    ----------
+    estimate : estimate
+        Of `paired`, (contrast, metric).
+    """
+    need(estimate, "lesion_effects", "effect", "ci_low", "ci_high", "metric")
+    count, metrics = estimate.sizes["contrast"], estimate["metric"].values
+    figure = sheet(DOUBLE_MM, 34 + 5.5 * count)
+    panels = np.atleast_1d(figure.subplots(1, len(metrics), sharey=True))
+    for axes, metric in zip(panels, metrics, strict=True):
+        _panel(axes, estimate.sel(metric=metric))
+        axes.set_title(str(metric).replace("_", " "), loc="left")
+    y = np.arange(count)[::-1]
+    panels[0].set_yticks(y, estimate["contrast"].values)
+    panels[0].set_ylim(-0.7, count - 0.3)
+    panels[len(panels) // 2].set_xlabel(f"{estimate.attrs.get('statistic', 'effect')}")
+    figure.legend(handles=_legend("control_effect" in estimate), loc="outside upper right", ncols=4)
+    footer(figure, estimate.attrs, stimuli_of(estimate), WHAT_IT_IS)
+    return figure
+
+
+def _panel(axes, one: xr.Dataset) -> None:
+    y = np.arange(one.sizes["contrast"])[::-1]
+    effect = one["effect"].values
+    colours = [PALETTE[k % len(PALETTE)] for k in range(len(y))]
+    axes.axvline(0, color=INK, linewidth=0.6)
+    if "control_effect" in one:
+        low, high = one["control_low"].values, one["control_high"].values
+        axes.barh(y, high - low, left=low, height=0.5, color=PALE, linewidth=0)
+        axes.vlines(one["control_effect"].values, y - 0.3, y + 0.3, color=SOFT, linewidth=1.2)
+    axes.hlines(y, one["ci_low"].values, one["ci_high"].values, color=colours, linewidth=1.3)
+    shown = one["p_corrected"].values < 0.05
+    faces = [c if s else "white" for c, s in zip(colours, shown, strict=True)]
+    axes.scatter(effect, y, s=16, color=faces, edgecolor=colours, linewidth=1.0, zorder=3)
+    axes.locator_params(axis="x", nbins=4)
+    axes.margins(x=0.16)
+    if "p_corrected_control" in one:
+        star = one["p_corrected_control"].values < 0.05
+        left = np.minimum(one["ci_low"].values, effect)
+        for k in np.flatnonzero(star):
+            axes.annotate(
+                "*", (left[k], y[k]), (-5, -3.5), textcoords="offset points", fontsize=9, ha="center"
+            )
+
+
+def _legend(control: bool) -> list:
+    def dot(label: str, face: str) -> Line2D:
+        look = {"marker": "o", "linestyle": "", "markersize": 4, "markerfacecolor": face}
+        return Line2D([], [], label=label, color=INK, **look)
+
+    found: list = [dot("p < .05, corrected", INK), dot("not shown", "white")]
+    if control:
+        found += [
+            Patch(color=PALE, label="control patches (range, mean)"),
+            Line2D([], [], label="differs from controls, p < .05 corrected", color=INK, marker="$*$", linestyle="", markersize=4),
+        ]
+    return found

@@ -1,0 +1,112 @@
+"""The page on which all figures are drawn: sizes, type, footers, files."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from insilico.errors import SchemaError, listed
+
+SINGLE_MM, DOUBLE_MM = 89, 183
+INK, SOFT, PALE = "#222222", "#777777", "#c9c9c9"
+STYLE: dict[str, Any] = {
+    "font.family": "sans-serif",
+    "font.size": 7,
+    "axes.titlesize": 7,
+    "axes.labelsize": 7,
+    "xtick.labelsize": 6.5,
+    "ytick.labelsize": 6.5,
+    "legend.fontsize": 6,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": INK,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "legend.frameon": False,
+    "pdf.fonttype": 42,
+    "svg.fonttype": "none",
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Use the house's style inside, and nowhere else."""
+    with mpl.rc_context(STYLE):
+        yield
+
+
+def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
+    """Draw in the house's style."""
+
+    @wraps(draw)
+    def wrapped(*args: Any, **kwargs: Any) -> Figure:
+        with style():
+            return draw(*args, **kwargs)
+
+    return wrapped
+
+
+def sheet(width_mm: float, height_mm: float) -> Figure:
+    """Return an empty figure of a size in mm."""
+    return Figure(figsize=(width_mm / 25.4, height_mm / 25.4), layout="constrained")
+
+
+def need(dataset: xr.Dataset, figure: str, *names: str) -> None:
+    """Raise `SchemaError` if a dataset lacks what a figure draws."""
+    missing = [n for n in names if n not in dataset.variables and n not in dataset.dims]
+    if missing:
+        raise SchemaError(f"{figure}: {listed(missing)} missing; has {listed(dataset.variables)}")
+
+
+def footer(figure: Figure, attrs: Mapping[str, Any], n: object, *more: str) -> None:
+    """Write below a figure its n, interval, test, null, correction, source and notes."""
+    parts = [f"n = {n} stimuli"]
+    for key in ("interval", "test", "null", "correction"):
+        if attrs.get(key):
+            parts.append(f"{key}: {attrs[key]}" if key != "interval" else f"bars: {attrs[key]}")
+    parts += [str(attrs[key]) for key in ("source", "note") if attrs.get(key)]
+    parts += more
+    width = int(figure.get_figwidth() * 25.4 * 0.98)
+    text = textwrap.fill("; ".join(parts) + ".", width)
+    figure.supxlabel(text, fontsize=5.2, color=SOFT, ha="left", x=0.01)
+
+
+def stimuli_of(estimate: xr.Dataset) -> str:
+    """Write the number of stimuli of an estimate."""
+    n = np.unique(estimate["n"].values.astype(int))
+    return str(n[0]) if len(n) == 1 else f"{n[0]}-{n[-1]}"
+
+
+def save(figure: Figure, folder: str | Path, name: str) -> list[Path]:
+    """Write ``name.pdf`` and ``name.png`` (300 dpi); a file appears only when it is whole.
+
+    Returns
+    -------
+    list of path
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for suffix, metadata in (("pdf", {"CreationDate": None}), ("png", {"Software": None})):
+        part, file = folder / f".{name}.part", folder / f"{name}.{suffix}"
+        with style():
+            figure.savefig(part, format=suffix, dpi=300, metadata=metadata)
+        part.replace(file)
+        written.append(file)
+    return written

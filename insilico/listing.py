@@ -1,0 +1,70 @@
+"""What a protocol can name, as text: nothing is imported but the rooms' own tables."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+
+ROOMS = (
+    "stimuli",
+    "recordings",
+    "encoders",
+    "perturbations",
+    "adapters",
+    "decoders",
+    "scores",
+    "statistics",
+    "figures",
+)
+WHAT = ("protocols", "presets", *ROOMS, "atlases")
+
+
+def listing(what: str | None = None) -> str:
+    """Return the names of one kind of thing, or of all."""
+    shown = WHAT if what is None else (what,)
+    makers: dict[str, Callable[[], list[str]]] = {
+        "protocols": _protocols,
+        "presets": _presets,
+        "atlases": _atlases,
+    }
+    parts = []
+    for name in shown:
+        lines = makers[name]() if name in makers else _kinds(name)
+        parts.append("\n".join([name, *(f"  {line}" for line in lines)]))
+    return "\n".join(parts)
+
+
+def _kinds(room: str) -> list[str]:
+    return [", ".join(importlib.import_module(f"insilico.{room}").KINDS)]
+
+
+def _protocols() -> list[str]:
+    from insilico.protocol.document import read_document
+    from insilico.protocol.read import shipped_protocols
+
+    found = shipped_protocols().items()
+    return [f"{name}: {read_document(path).data.get('title', '')}" for name, path in found]
+
+
+def _presets() -> list[str]:
+    from insilico.protocol.document import read_document
+    from insilico.protocol.read import presets
+
+    lines = []
+    for name, path in presets().items():
+        bindings = read_document(path).data.get("bindings", {})
+        bound = "; ".join(f"{other} in place of {one}" for one, other in bindings.items())
+        lines.append(f"{name} ({bound})" if bound else name)
+    return lines
+
+
+def _atlases() -> list[str]:
+    from insilico.spaces import atlases
+
+    lines = []
+    for name in atlases.names():
+        about = atlases.describe(name)
+        how = "ships with insilico" if about["kind"] == "shipped" else "published labels needed"
+        lines.append(f"{name}: {about['title']} ({how})")
+        lines.append(f"  {', '.join(about['regions'])}")
+    return lines

@@ -1,0 +1,63 @@
+"""The figures that a protocol names, drawn from the nouns of its run."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from insilico.protocol.checks import statistic_of
+from insilico.protocol.model import Protocol
+
+
+def draw(protocol: Protocol, nouns: Mapping[str, xr.Dataset], folder: Path) -> list[str]:
+    """Draw and save figures as PDF and PNG; return the names of the files.
+
+    A figure whose dataset is missing, because a job failed, is left out.
+    """
+    names: list[str] = []
+    for figure in protocol.figures:
+        spec = {"kind": figure} if isinstance(figure, str) else dict(figure)
+        function = figure_function(spec["kind"])
+        given = _given(function, spec, protocol, nouns)
+        if given is None:
+            continue
+        options = {k: v for k, v in spec.items() if k not in ("kind", "of", "name")}
+        stem = str(spec.get("name", spec["kind"]))
+        names += _saved(function(**given, **options), folder, stem)
+    return names
+
+
+def figure_function(kind: str) -> Any:
+    """Return the function that draws a figure."""
+    address = importlib.import_module("insilico.figures").KINDS[kind]
+    if callable(address):
+        return address
+    module, _, name = str(address).partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def _given(
+    function: Any, spec: dict[str, Any], protocol: Protocol, nouns: Mapping[str, xr.Dataset]
+) -> dict[str, xr.Dataset] | None:
+    given = {}
+    for name, parameter in inspect.signature(function).parameters.items():
+        stem = f"estimate-{statistic_of(protocol, spec)}" if name == "estimate" else name
+        if name not in ("estimate", "stimuli", "response", "reconstruction", "score"):
+            continue
+        if stem in nouns:
+            given[name] = nouns[stem]
+        elif parameter.default is inspect.Parameter.empty:
+            return None
+    return given
+
+
+def _saved(figure: Any, folder: Path, stem: str) -> list[str]:
+    from insilico.figures import save
+
+    save(figure, folder, stem)
+    return [f"{stem}.pdf", f"{stem}.png"]

@@ -1,0 +1,160 @@
+"""A protocol from file to folder: read, plan, compute what is missing, write."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import insilico
+from insilico.errors import ParameterError
+from insilico.job import walk
+from insilico.protocol.plan import Plan, plan
+from insilico.protocol.read import read
+from insilico.report.folder import Folder
+from insilico.run.runner import Failure, Outcome
+from insilico.run.runner import run as compute
+from insilico.run.store import Store, read_entry
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from insilico.run.progress import Bars, Lines
+
+DIGITS = 8
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a run left.
+
+    Attributes
+    ----------
+    folder : Path
+    summary : str
+    computed : tuple of str
+        Names of the jobs that were computed now; empty if all lay in the store.
+    failures : tuple of Failure
+    """
+
+    folder: Path
+    summary: str
+    computed: tuple[str, ...] = ()
+    failures: tuple[Failure, ...] = field(default=())
+
+    def open(self, noun: str) -> xr.Dataset:
+        """Return ``stimuli``, ``response``, ``reconstruction``, ``score`` or ``estimate-NAME``."""
+        path = self.folder / f"{noun}.nc"
+        if not path.exists():
+            there = ", ".join(sorted(file.stem for file in self.folder.glob("*.nc")))
+            raise ParameterError(f"{self.folder} holds no {noun}.nc; it holds {there or 'none'}")
+        return read_entry(path)
+
+
+def run(
+    file: str | Path,
+    *,
+    set: Mapping[str, Any] | None = None,
+    out: str | Path | None = None,
+    store: str | Path | None = None,
+    jobs: int = 1,
+    device: str = "cpu",
+    watch: Lines | Bars | None = None,
+) -> Results:
+    """Run a protocol.
+
+    Parameters
+    ----------
+    file : path
+        Or the name of a shipped protocol.
+    set : dict, optional
+        Dotted keys to values that replace the file's, such as ``{"stimuli.n": 6}``.
+    out : path, optional
+        Output folder; by default ``runs/<protocol>-<key>``.
+    store : path, optional
+        Folder of stored datasets; by default ``INSILICO_STORE`` or the user's cache.
+    jobs : int
+        Processes.
+    device : str
+        Torch device.
+    watch : Lines or Bars, optional
+        Who hears of progress.
+
+    Returns
+    -------
+    Results
+
+    Raises
+    ------
+    InsilicoError
+        For anything that the user can mend. A job that fails is no reason: see
+        `Results.failures`.
+    """
+    if jobs < 1:
+        raise ParameterError(f"jobs is {jobs}; allowed: 1 or more processes")
+    reading = read(file, set)
+    work = plan(reading.protocol)
+    folder = Folder(_place(out, file, work))
+    if folder.complete(work.key):
+        return Results(folder.path, (folder.path / "summary.txt").read_text())
+    folder.begin()
+    shelf = Store(store)
+    outcome = compute(work.targets(), shelf, processes=jobs, device=device, watch=watch)
+    text = _write(folder, work, shelf, outcome, reading.document.name)
+    failures = tuple(outcome.failures.values())
+    return Results(folder.path, text, tuple(outcome.computed), failures)
+
+
+def missing(file: str | Path, changes: Mapping[str, Any], store: str | Path | None) -> list[str]:
+    """Return the names of the jobs that a run would compute."""
+    work = plan(read(file, changes).protocol)
+    return [job.name for job in walk(work.targets(), done=Store(store))]
+
+
+def _place(out: str | Path | None, file: str | Path, work: Plan) -> Path:
+    if out is not None:
+        return Path(out).expanduser()
+    stem = re.sub(r"[^\w-]+", "_", Path(file).stem)
+    return Path("runs") / f"{stem}-{work.key[:DIGITS]}"
+
+
+def _write(folder: Folder, work: Plan, store: Store, outcome: Outcome, source: str) -> str:
+    """Write all outputs and return the summary."""
+    from insilico.report.drawn import draw
+    from insilico.report.nouns import Assembly, table
+    from insilico.report.summary import summary
+    from insilico.run.portable import portable
+    from insilico.run.store import write_entry
+
+    nouns = Assembly(work, store, outcome.failures).nouns()
+    folder.text("protocol.yaml", resolved(work, source))
+    for stem, noun in nouns.items():
+        write_entry(portable(noun), folder.path / f"{stem}.nc")
+    names = ["protocol.yaml", *(f"{stem}.nc" for stem in nouns)]
+    estimates = {k.removeprefix("estimate-"): v for k, v in nouns.items() if "estimate-" in k}
+    if estimates:
+        folder.text("estimates.csv", table(estimates).to_csv(index=False))
+        names.append("estimates.csv")
+    names += draw(work.protocol, nouns, folder.path)
+    text = summary(work, nouns, outcome.failures)
+    folder.text("summary.txt", text)
+    if not outcome.failures:
+        folder.finish(work.key, [*names, "summary.txt"])
+    return text
+
+
+def resolved(work: Plan, source: str) -> str:
+    """Return the protocol with all defaults, as YAML that can be run again."""
+    from ruamel.yaml import YAML
+
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style, yaml.width = False, 100
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    stream = StringIO()
+    yaml.dump(work.resolved, stream)
+    head = f"# {Path(source).name}, complete: insilico {insilico.__version__}, key {work.key}\n"
+    note = f"# {work.note}\n" if work.note else ""
+    return head + note + stream.getvalue()

@@ -1,0 +1,118 @@
+"""The five nouns of a run, put together from the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container
+from typing import Any
+
+import pandas as pd
+import xarray as xr
+
+import insilico
+from insilico.job import Job
+from insilico.protocol.join import Join, stacked
+from insilico.protocol.plan import Branch, Plan
+from insilico.run.runner import obtain
+from insilico.run.store import Store
+from insilico.schema import NOUNS
+
+KEPT = ("ablated", "fill")
+
+
+class Assembly:
+    """Puts together what a run gave; what failed is left out.
+
+    Parameters
+    ----------
+    plan : Plan
+    store : Store
+    failed : keys
+    """
+
+    def __init__(self, plan: Plan, store: Store, failed: Container[str] = ()) -> None:
+        self.plan, self.store, self.failed = plan, store, failed
+
+    def nouns(self) -> dict[str, xr.Dataset]:
+        """Return file stem to dataset, as far as there is something."""
+        makers: dict[str, Callable[[], xr.Dataset | None]] = {
+            "stimuli": lambda: self._one(self.plan.stimuli),
+            "response": lambda: self._stacked(lambda branch: branch.response),
+            "reconstruction": lambda: self._stacked(lambda branch: branch.reconstruction),
+            "score": self._score,
+        }
+        for name, job in self.plan.statistics.items():
+            makers[f"estimate-{name}"] = lambda job=job: self._one(job)  # type: ignore[misc]
+        found = {stem: make() for stem, make in makers.items()}
+        return {stem: self._titled(noun) for stem, noun in found.items() if noun is not None}
+
+    def _one(self, job: Job) -> xr.Dataset | None:
+        return None if job.key in self.failed else obtain(job, self.store)
+
+    def _stacked(self, of: Callable[[Branch], Job | None]) -> xr.Dataset | None:
+        pairs = [(branch, of(branch)) for branch in self.plan.branches]
+        there = [(b, job) for b, job in pairs if job is not None and job.key not in self.failed]
+        if not there:
+            return None
+        datasets = [obtain(job, self.store) for _, job in there]
+        joined = stacked(datasets, [branch.row.name for branch, _ in there])
+        for name in KEPT:
+            if any(name in dataset.attrs for dataset in datasets):
+                texts = [str(dataset.attrs.get(name, "")) for dataset in datasets]
+                joined = joined.assign_coords({name: ("condition", texts)})
+        return joined.assign_coords(self._labels([branch for branch, _ in there]))
+
+    def _labels(self, branches: list[Branch]) -> dict[str, Any]:
+        return {
+            key: ("condition", [getattr(branch.row, field) for branch in branches])
+            for key, field in (("name", "base"), ("region", "region"), ("chain", "source"))
+        }
+
+    def _score(self) -> xr.Dataset | None:
+        if self.plan.score is None:
+            return None
+        if self.plan.score.key not in self.failed:
+            return obtain(self.plan.score, self.store)
+        whole = [b for b in self.plan.branches if not any(s.key in self.failed for s in b.scores)]
+        if not whole:
+            return None
+        labels = [(b.row.name, b.row.base, b.row.region) for b in whole]
+        condition, name, region = zip(*labels, strict=True)
+        join = Join(condition=condition, name=name, region=region)
+        return join(*(obtain(score, self.store) for b in whole for score in b.scores))
+
+    def _titled(self, noun: xr.Dataset) -> xr.Dataset:
+        about = {"title": self.plan.protocol.title, "protocol_key": self.plan.key}
+        about["insilico_version"] = insilico.__version__
+        noun = noun.assign_attrs(about)
+        said = str(noun.attrs.get("note", ""))
+        if self.plan.note and self.plan.note not in said:
+            noun = noun.assign_attrs(note="; ".join(filter(None, (said, self.plan.note))))
+        return noun
+
+
+def table(estimates: dict[str, xr.Dataset]) -> pd.DataFrame:
+    """Return all estimates as rows; maps over vertices stay out.
+
+    Parameters
+    ----------
+    estimates : dict
+        Name of the statistic to estimate.
+    """
+    frames = []
+    for name, estimate in estimates.items():
+        rows = [v for v in estimate.data_vars if not {"vertex", "voxel"} & set(estimate[v].dims)]
+        frame = estimate[rows].drop_dims(("vertex", "voxel"), errors="ignore")
+        frame = _with_dims(frame, estimate).to_dataframe().reset_index()
+        frame.insert(0, "statistic", name)
+        frame["note"] = estimate.attrs.get("note", "")
+        frames.append(frame)
+    table = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+    first = ["statistic", "contrast", "metric", "region", *NOUNS["estimate"].variables]
+    ordered = [column for column in first if column in table]
+    return table[ordered + [column for column in table if column not in ordered]]
+
+
+def _with_dims(frame: xr.Dataset, estimate: xr.Dataset) -> xr.Dataset:
+    """Order dimensions so that rows come contrast by contrast."""
+    dims = [dim for dim in ("contrast", "metric", "region") if dim in frame.dims]
+    return frame.transpose(*dims, ...) if dims else estimate

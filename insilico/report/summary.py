@@ -1,0 +1,113 @@
+"""A run in a page of text: what was done, on what, and what came out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from textwrap import wrap
+
+import numpy as np
+import xarray as xr
+
+from insilico.protocol.plan import Plan
+from insilico.run.runner import Failure
+
+WIDTH = 96
+LESION = "A lesion here takes information from the read-out; nothing propagates to other areas."
+
+
+def summary(
+    plan: Plan, nouns: Mapping[str, xr.Dataset], failures: Mapping[str, Failure]
+) -> str:
+    """Return the summary of a run.
+
+    Parameters
+    ----------
+    plan : Plan
+    nouns : dict
+        File stem to dataset.
+    failures : dict
+        Key to `Failure`.
+    """
+    parts = [_head(plan, nouns)]
+    if "score" in nouns:
+        parts.append(_scores(nouns["score"]))
+    for stem, noun in nouns.items():
+        if stem.startswith("estimate-"):
+            parts.append(_estimate(stem.removeprefix("estimate-"), noun))
+    if failures:
+        parts.append(_failed(failures))
+    return "\n\n".join("\n".join(part) for part in parts) + "\n"
+
+
+def _head(plan: Plan, nouns: Mapping[str, xr.Dataset]) -> list[str]:
+    title = plan.protocol.title
+    lines = [title, "=" * len(title)]
+    sources = {str(noun.attrs["source"]) for noun in nouns.values() if "source" in noun.attrs}
+    if any("phantom" in source or "simulated" in source for source in sources):
+        lines.append("Simulated: these are responses of the phantom, not of a person's brain.")
+    if plan.note:
+        lines.append(f"Note: {plan.note}.")
+    if any(branch.row.perturb for branch in plan.branches):
+        lines.append(LESION)
+    stimuli = nouns.get("stimuli")
+    if stimuli is not None:
+        lines.append(f"{stimuli.sizes['stimulus']} stimuli, {len(plan.branches)} conditions.")
+    return lines
+
+
+def _scores(score: xr.Dataset) -> list[str]:
+    """Write mean scores: one row for each name in the protocol."""
+    dims = [dim for dim in ("stimulus", "draw") if dim in score.dims]
+    value = score["value"].mean(dims)
+    metrics = [str(metric) for metric in value["metric"].values]
+    lines = ["Scores, mean over stimuli (and over regions)"]
+    lines.append(" " * 16 + "".join(f"{metric:>14}" for metric in metrics))
+    for name in dict.fromkeys(score["name"].values.astype(str)):
+        row = value.sel(condition=score["name"].values == name).mean("condition")
+        lines.append(f"{name:<16}" + "".join(f"{number:14.3f}" for number in row.values))
+    chance = "".join(f"{number:14.3f}" for number in score["chance"].values)
+    return [*lines, f"{'chance':<16}" + chance]
+
+
+def _estimate(name: str, estimate: xr.Dataset) -> list[str]:
+    what = str(estimate.attrs.get("statistic", estimate.attrs.get("test", "")))
+    lines = [f"{name}: {what}"] if what else [name]
+    if "metric" in estimate.dims:
+        return [*lines, *_strongest(estimate)]
+    for contrast in estimate["contrast"].values:
+        lines.append(_row(str(contrast), estimate.sel(contrast=contrast)))
+    return lines
+
+
+def _strongest(estimate: xr.Dataset) -> list[str]:
+    """Write, for each metric, the contrast of the largest effect and how many are significant."""
+    lines = []
+    for metric in estimate["metric"].values:
+        column = estimate.sel(metric=metric)
+        most = column.isel(contrast=int(np.abs(column["effect"].values).argmax()))
+        count = int((column["p_corrected"] < 0.05).sum())
+        row = _row(f"{metric}: {most['contrast'].item()}", most)
+        lines.append(f"{row}; {count} of {column.sizes['contrast']} with p < .05")
+    return lines
+
+
+def _row(label: str, one: xr.Dataset) -> str:
+    text = (
+        f"  {label:<28} {one['effect'].item():+.3f} "
+        f"[{one['ci_low'].item():+.3f}, {one['ci_high'].item():+.3f}]"
+    )
+    if "ceiling" in one:
+        text += f", ceiling {one['ceiling'].item():.3f}"
+    return text + f", p corrected {one['p_corrected'].item():.3g}"
+
+
+def _failed(failures: Mapping[str, Failure]) -> list[str]:
+    causes: dict[tuple[str, str], int] = {}
+    for failure in failures.values():
+        cause = (failure.job, failure.message)
+        causes[cause] = causes.get(cause, 0) + 1
+    lines = [f"NOT COMPLETE: {len(failures)} jobs gave no result"]
+    for (job, message), count in causes.items():
+        more = f" (and {count - 1} jobs that need it)" if count > 1 else ""
+        lines += wrap(f"{job}: {message}{more}", WIDTH, subsequent_indent="  ")
+    return lines
