@@ -35,7 +35,7 @@ __all__ = list(NAMES)
 
 
 class _Package(ModuleType):
-    """This package. Importing the room `insilico.run` does not hide the function `run`."""
+    """The package. Importing the room `insilico.run` does not hide the function `run`."""
 
     def __setattr__(self, name: str, value: object) -> None:
         if not (name in NAMES and isinstance(value, ModuleType)):

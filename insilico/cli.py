@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _failed(arguments: argparse.Namespace, message: str) -> int:
     if arguments.debug:
-        raise  # noqa: PLE0704  (called while an exception is handled)
+        raise
     print(f"error: {' '.join(message.split())}", file=sys.stderr)
     return 2
 
@@ -202,11 +202,18 @@ def _told(failures: Sequence[Any], debug: bool) -> bool:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from insilico.report.experiment import missing, plan, read
+    from insilico.protocol.plan import plan
+    from insilico.protocol.read import mistakes, read
+    from insilico.report.experiment import missing
 
     changes = _changes(arguments.set)
+    wrong = mistakes(arguments.file, changes)
+    for line in wrong:
+        print(f"error: {line}", file=sys.stderr)
+    if wrong:
+        return 2
     work = plan(read(arguments.file, changes).protocol)
-    waiting = missing(arguments.file, changes, arguments.store)
+    waiting = missing(work, arguments.store)
     print(f"{arguments.file}: right")
     print(f"  {work.protocol.title}")
     print(f"  {len(work.branches)} conditions, {len(work.statistics)} statistics")

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -123,13 +124,11 @@ def _require_parts(dataset: xr.Dataset, noun: str) -> None:
         )
 
 
-def _require(noun: str, what: str, needed: tuple[str, ...], present: object) -> None:
-    present = list(present)  # type: ignore[call-overload]
-    missing = [name for name in needed if name not in present]
+def _require(noun: str, what: str, needed: tuple[str, ...], present: Iterable[Hashable]) -> None:
+    here = list(present)
+    missing = [name for name in needed if name not in here]
     if missing:
-        raise SchemaError(
-            f"{noun}: {what} {listed(missing)} missing; has {listed(present) or 'none'}"
-        )
+        raise SchemaError(f"{noun}: {what} {listed(missing)} missing; has {listed(here) or 'none'}")
 
 
 def _require_ids(dataset: xr.Dataset, noun: str) -> None:
@@ -148,7 +147,9 @@ def _require_response(dataset: xr.Dataset, space: str | None) -> None:
     if bold.dtype != np.float32:
         raise SchemaError(f"response: bold must be float32; is {bold.dtype}")
     if not np.isfinite(bold.values).all():
-        finite = np.isfinite(bold).all([dim for dim in bold.dims if dim != "stimulus"])
+        finite = xr.apply_ufunc(np.isfinite, bold).all(
+            [dim for dim in bold.dims if dim != "stimulus"]
+        )
         bad = bold["stimulus"].values[~finite.values]
         raise SchemaError(f"response: NaN or infinite bold in stimuli {listed(bad, 3)}")
     if space is not None and dataset.attrs["space"] != space:

@@ -16,6 +16,7 @@ from importlib.metadata import entry_points
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
+import xarray as xr
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from insilico.errors import ParameterError, not_one_of
@@ -34,6 +35,10 @@ class Step(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=False)
     kind: ClassVar[str]
     version: ClassVar[int] = 1
+
+    def __call__(self, *inputs: Any, **named: Any) -> xr.Dataset:
+        """Take datasets, give one back; every kind says which."""
+        raise TypeError(f"{type(self).__name__} cannot be called")
 
     def identity(self) -> dict[str, Any]:
         """Return all parameters, defaults included, with kind and version, as plain JSON."""

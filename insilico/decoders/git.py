@@ -9,13 +9,17 @@ from typing import Any
 import numpy as np
 import torch
 
+from insilico.decoders.weights import digest
+from insilico.errors import WeightsError
 from insilico.step import batches, device
 
 
 @lru_cache(maxsize=2)
-def _loaded(folder: Path, where: str) -> tuple[Any, Any, Any]:
+def _loaded(folder: Path, weights: str, where: str) -> tuple[Any, Any, Any]:
     from transformers import AutoTokenizer, CLIPImageProcessorPil, GitForCausalLM
 
+    if not (folder / "config.json").exists():
+        raise WeightsError(f"no config.json in {folder}: not the folder of a GIT captioner")
     model = GitForCausalLM.from_pretrained(folder).float().eval().to(where)
     processor = CLIPImageProcessorPil.from_pretrained(folder)
     return model, AutoTokenizer.from_pretrained(folder), processor
@@ -34,7 +38,7 @@ def write_captions(images: np.ndarray, folder: Path, batch: int = 64) -> list[st
     -------
     list of n str
     """
-    model, tokenizer, processor = _loaded(folder, device())
+    model, tokenizer, processor = _loaded(folder, digest(folder), device())
     start = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.cls_token_id
     captions: list[str] = []
     for part in batches(images, batch, "caption"):

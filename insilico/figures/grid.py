@@ -30,7 +30,7 @@ def reconstruction_grid(stimuli: xr.Dataset, reconstruction: xr.Dataset, n: int 
     width = DOUBLE_MM / (len(columns) + 1)
     figure = sheet(DOUBLE_MM, rows * (width + 6.2) + 18)
     panels = figure.subplots(rows, len(columns) + 1, squeeze=False)
-    figure.get_layout_engine().set(w_pad=0.008, h_pad=0.008, wspace=0.01, hspace=0.01)
+    figure.set_layout_engine("constrained", w_pad=0.008, h_pad=0.008, wspace=0.01, hspace=0.01)
     for row in range(rows):
         shown = stimuli.sel(stimulus=reconstruction["stimulus"].values[row])
         _picture(panels[row, 0], shown, width)
@@ -40,7 +40,12 @@ def reconstruction_grid(stimuli: xr.Dataset, reconstruction: xr.Dataset, n: int 
     heads = ["shown", *(_head(reconstruction.isel(condition=k)) for k in columns)]
     for axes, head in zip(panels[0], heads, strict=True):
         axes.set_title(head, fontsize=6)
-    footer(figure, reconstruction.attrs, reconstruction.sizes["stimulus"], f"the first {rows} are shown")
+    footer(
+        figure,
+        reconstruction.attrs,
+        reconstruction.sizes["stimulus"],
+        f"the first {rows} are shown",
+    )
     return figure
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
@@ -69,19 +71,32 @@ def _panel(axes, one: xr.Dataset) -> None:
         left = np.minimum(one["ci_low"].values, effect)
         for k in np.flatnonzero(star):
             axes.annotate(
-                "*", (left[k], y[k]), (-5, -3.5), textcoords="offset points", fontsize=9, ha="center"
+                "*",
+                (left[k], y[k]),
+                (-5, -3.5),
+                textcoords="offset points",
+                fontsize=9,
+                ha="center",
             )
 
 
 def _legend(control: bool) -> list:
     def dot(label: str, face: str) -> Line2D:
-        look = {"marker": "o", "linestyle": "", "markersize": 4, "markerfacecolor": face}
-        return Line2D([], [], label=label, color=INK, **look)
+        look: dict[str, Any] = {"marker": "o", "linestyle": "", "markersize": 4}
+        return Line2D([], [], label=label, color=INK, markerfacecolor=face, **look)
 
     found: list = [dot("p < .05, corrected", INK), dot("not shown", "white")]
     if control:
         found += [
             Patch(color=PALE, label="control patches (range, mean)"),
-            Line2D([], [], label="differs from controls, p < .05 corrected", color=INK, marker="$*$", linestyle="", markersize=4),
+            Line2D(
+                [],
+                [],
+                label="differs from controls, p < .05 corrected",
+                color=INK,
+                marker="$*$",
+                linestyle="",
+                markersize=4,
+            ),
         ]
     return found

@@ -18,7 +18,7 @@ from insilico.errors import SchemaError, listed
 
 SINGLE_MM, DOUBLE_MM = 89, 183
 INK, SOFT, PALE = "#222222", "#777777", "#c9c9c9"
-STYLE: dict[str, Any] = {
+STYLE: Any = {
     "font.family": "sans-serif",
     "font.size": 7,
     "axes.titlesize": 7,

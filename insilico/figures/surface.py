@@ -39,7 +39,11 @@ def view(axes, colours: np.ndarray, hemi: str, side: int) -> None:
     rgb = np.clip(colours[own].mean(1) * light[:, None], 0, 1)
     flat = np.stack([side * corners[:, :, 1], corners[:, :, 2]], axis=-1)
     patches = PolyCollection(
-        flat[order], facecolors=rgb[order], edgecolors=rgb[order], linewidths=0.15, rasterized=True
+        list(flat[order]),
+        facecolors=rgb[order],
+        edgecolors=rgb[order],
+        linewidths=0.15,
+        rasterized=True,
     )
     axes.add_collection(patches)
     axes.set_aspect("equal")
@@ -75,7 +79,9 @@ def surface_map(
     for axes, (hemi, side) in zip(panels, VIEWS, strict=True):
         view(axes, colours, hemi, side)
         lateral = (hemi == "L") == (side == -1)
-        axes.set_title(f"{'left' if hemi == 'L' else 'right'} {'lateral' if lateral else 'medial'}", y=-0.08)
+        axes.set_title(
+            f"{'left' if hemi == 'L' else 'right'} {'lateral' if lateral else 'medial'}", y=-0.08
+        )
     bar = figure.colorbar(
         ScalarMappable(Normalize(*limits), cmap), ax=panels, shrink=0.6, aspect=18, pad=0.01
     )

@@ -162,7 +162,7 @@ def decoding_gates(stimuli: xr.Dataset) -> list[Row]:
 
 
 def synthetic_gates(stimuli: xr.Dataset, best: dict[str, np.ndarray]) -> list[Row]:
-    """Measure synthetic fMRI through adapters of 500 and 2,000 pairs, over disjoint sets of pairs."""
+    """Measure synthetic fMRI through adapters of 500 and 2,000 pairs, over disjoint sets."""
     encoder, decoder = MaryNano(), MindEye2(captions=False)
     response = encoder(stimuli)
     hits: dict[tuple[int, str], list[np.ndarray]] = {}
@@ -171,9 +171,9 @@ def synthetic_gates(stimuli: xr.Dataset, best: dict[str, np.ndarray]) -> list[Ro
         source = encoder(shown)
         target = PhantomRecording(space="voxels", repeats="mean")(shown)
         for pairs in PAIRS:
-            few = slice(pairs)
+            first = slice(pairs)
             ridge = Ridge()
-            fitted = ridge.fit(source.isel(stimulus=few), target.isel(stimulus=few))
+            fitted = ridge.fit(source.isel(stimulus=first), target.isel(stimulus=first))
             made = decoder(ridge(response, fitted))["image"].values[:, 0]
             for name, values in judged(made, stimuli).items():
                 hits.setdefault((pairs, name), []).append(values)

@@ -8,7 +8,7 @@ from typing import Any
 
 from insilico.errors import not_one_of
 from insilico.protocol.document import Loc
-from insilico.protocol.expand import CHANGEABLE, changed, rows
+from insilico.protocol.expand import CHANGEABLE, changed, rows_of
 from insilico.protocol.model import Protocol
 from insilico.protocol.regions import bound, region_complaints
 from insilico.protocol.steps import Complaint, complaints, kinds, takes
@@ -96,8 +96,7 @@ def _perturb(protocol: Protocol, name: str, loc: Loc) -> Iterator[Complaint]:
     if found:
         yield from found
         return
-    first = next(row for row in rows(protocol) if row.base == name)
-    yield from complaints("perturb", first.perturb or {}, loc)
+    yield from complaints("perturb", rows_of(protocol, name)[0].perturb or {}, loc)
 
 
 def _scores(protocol: Protocol) -> Iterator[Complaint]:
@@ -152,4 +151,7 @@ def _figures(protocol: Protocol) -> Iterator[Complaint]:
             yield (*loc, "of"), not_one_of("statistic", spec["of"], protocol.statistics)
         elif spec["kind"] in DRAWS and statistic_of(protocol, spec) is None:
             wanted = DRAWS[spec["kind"]]
-            yield loc, f"{spec['kind']} draws a statistic of kind {wanted}, and there is none: add one"
+            yield (
+                loc,
+                f"{spec['kind']} draws a statistic of kind {wanted}, and there is none: add one",
+            )

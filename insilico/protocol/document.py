@@ -101,7 +101,7 @@ def _marks(node: Any, loc: Loc, name: str, seen: set[int]) -> Iterator[tuple[Loc
                     f"{name}:{line}:{_dotted(here)}: this key is repeated; it stands in line "
                     f"{first[here[-1]]} already: keep one of them"
                 )
-            first[here[-1]] = line
+            first[here[-1]] = line  # type: ignore[index]
             yield here, f"{name}:{line}"
             yield from _marks(value, here, name, seen)
     elif isinstance(node, SequenceNode):
@@ -188,7 +188,7 @@ def assigned(document: Document, key: str, value: Any) -> Document:
                 f"{source}: '{'.'.join(keys[: position + 1])}' holds {below[part]!r}, no keys; "
                 f"set it whole: --set {'.'.join(keys[: position + 1])}='{{...}}'"
             )
-        below = (below or {}).get(part)
+        below = (below or {}).get(part)  # type: ignore[assignment]
         inner[part] = {}
         inner = inner[part]
     inner[keys[-1]] = _value(value, source)

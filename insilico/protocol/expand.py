@@ -45,10 +45,11 @@ class Row:
 
 def rows(protocol: Protocol) -> list[Row]:
     """Return the conditions of a protocol, `each` expanded, in the order of the file."""
-    return [row for base in protocol.conditions for row in _rows(protocol, base)]
+    return [row for base in protocol.conditions for row in rows_of(protocol, base)]
 
 
-def _rows(protocol: Protocol, base: str) -> list[Row]:
+def rows_of(protocol: Protocol, base: str) -> list[Row]:
+    """Return the conditions that one name in the file stands for."""
     condition = protocol.conditions[base]
     chain = {key: spec for key in CHANGEABLE if (spec := changed(protocol, condition, key))}
     if condition.perturb is None:

@@ -80,7 +80,7 @@ class Plan:
     @property
     def key(self) -> str:
         """Name everything that the outputs depend on, figures included."""
-        figures = [figure for figure in self.protocol.figures]
+        figures = list(self.protocol.figures)
         return short_digest(self.protocol.title, [job.key for job in self.targets()], figures)
 
 
@@ -133,12 +133,12 @@ class Planner:
 
     def encoded(self, encoder: Spec, stimuli: Job) -> Job:
         """Return the job of synthetic responses on fsaverage5."""
-        return self.job(f"encode {stimuli.name}", self.step("encoder", encoder), stimuli)
+        return self.job(f"encode {_shown(stimuli)}", self.step("encoder", encoder), stimuli)
 
     def recorded(self, recording: Spec, stimuli: Job, space: str, repeats: str) -> Job:
         """Return the job of measured responses."""
         step = self.step("recording", {**recording, "space": space, "repeats": repeats})
-        return self.job(f"record {space} {stimuli.name}", step, stimuli)
+        return self.job(f"record {space} {_shown(stimuli)}", step, stimuli)
 
     def fitted(self, chain: Mapping[str, Spec]) -> Job:
         """Return the job of an adapter's fit, on synthetic and measured pairs."""
@@ -264,6 +264,10 @@ class Planner:
         _without_what_the_plan_sets(data)
         data["scores"] = [{"kind": s} if isinstance(s, str) else s for s in data["scores"]]
         return data
+
+
+def _shown(stimuli: Job) -> str:
+    return stimuli.name.removeprefix("stimuli ")
 
 
 def _without_what_the_plan_sets(data: dict[str, Any]) -> None:

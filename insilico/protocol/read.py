@@ -82,6 +82,12 @@ def read(file: str | Path, changes: Mapping[str, Any] | None = None) -> Reading:
     return Reading(Protocol.model_validate(document.data), document)
 
 
+def mistakes(file: str | Path, changes: Mapping[str, Any] | None = None) -> list[str]:
+    """Return every mistake of a protocol that can be parsed, one line each."""
+    document = complete(find(file), changes)
+    return lines(problems(document), document)
+
+
 def complete(path: Path, changes: Mapping[str, Any] | None = None) -> Document:
     """Read a file, apply changes, and lay it over its preset."""
     document = read_document(path)

@@ -108,10 +108,9 @@ def run(
     return Results(folder.path, text, tuple(outcome.computed), failures)
 
 
-def missing(file: str | Path, changes: Mapping[str, Any], store: str | Path | None) -> list[str]:
+def missing(work: Plan, store: str | Path | None = None) -> list[str]:
     """Return the names of the jobs that a run would compute."""
-    work = plan(read(file, changes).protocol)
-    return [job.name for job in walk(work.targets(), done=Store(store))]
+    return [job.name for job in walk(work.targets(), done=Store(store))]  # type: ignore[arg-type]
 
 
 def _place(out: str | Path | None, file: str | Path, work: Plan) -> Path:

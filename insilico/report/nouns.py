@@ -82,7 +82,7 @@ class Assembly:
 
     def _titled(self, noun: xr.Dataset) -> xr.Dataset:
         about = {"title": self.plan.protocol.title, "protocol_key": self.plan.key}
-        about["insilico_version"] = insilico.__version__
+        about["insilico_version"] = insilico.__version__  # type: ignore[assignment]
         noun = noun.assign_attrs(about)
         said = str(noun.attrs.get("note", ""))
         if self.plan.note and self.plan.note not in said:

@@ -15,9 +15,7 @@ WIDTH = 96
 LESION = "A lesion here takes information from the read-out; nothing propagates to other areas."
 
 
-def summary(
-    plan: Plan, nouns: Mapping[str, xr.Dataset], failures: Mapping[str, Failure]
-) -> str:
+def summary(plan: Plan, nouns: Mapping[str, xr.Dataset], failures: Mapping[str, Failure]) -> str:
     """Return the summary of a run.
 
     Parameters

@@ -27,13 +27,13 @@ class Watch(Protocol):
         """So many jobs will be computed."""
 
     def started(self, name: str) -> None:
-        """A job starts."""
+        """Hear that a job starts."""
 
     def news(self, what: str, done: int, total: int) -> None:
         """Hear from inside a job; see `insilico.step.batches`."""
 
     def ended(self, name: str, seconds: float, failure: Failure | None) -> None:
-        """A job ended, well or badly."""
+        """Hear that a job ended, well or badly."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def run(
     StoreError
         If results cannot be written.
     """
-    waiting, outcome = list(walk(targets, done=store)), Outcome()
+    waiting, outcome = list(walk(targets, done=store)), Outcome()  # type: ignore[arg-type]
     if not waiting:
         return outcome
     if watch:

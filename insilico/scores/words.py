@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from typing import ClassVar
 
 import numpy as np
@@ -37,7 +36,11 @@ def same_object(candidate: str, reference: str) -> float:
 
 class _Words(Score):
     needs: ClassVar[tuple[str, str]] = ("caption", "caption")
-    compare: ClassVar[Callable[[str, str], float]]
+
+    @staticmethod
+    def compare(candidate: str, reference: str) -> float:
+        """Score one caption against another."""
+        raise TypeError("a kind of caption score says how")
 
     def similarity(self, stimuli: xr.Dataset, reconstruction: xr.Dataset) -> np.ndarray:
         """Return the score of every pair, (draw, stimulus, reconstruction)."""
@@ -53,7 +56,11 @@ class Bleu1(_Words):
 
     kind: ClassVar[str] = "bleu1"
     definition: ClassVar[str] = "sentence BLEU-1, one reference, no smoothing, lower-case words"
-    compare = staticmethod(bleu1)
+
+    @staticmethod
+    def compare(candidate: str, reference: str) -> float:
+        """Score one caption against another."""
+        return bleu1(candidate, reference)
 
 
 class CaptionExact(_Words):
@@ -61,7 +68,11 @@ class CaptionExact(_Words):
 
     kind: ClassVar[str] = "caption_exact"
     definition: ClassVar[str] = "1 if all words agree, else 0"
-    compare = staticmethod(exact)
+
+    @staticmethod
+    def compare(candidate: str, reference: str) -> float:
+        """Score one caption against another."""
+        return exact(candidate, reference)
 
 
 class CaptionObject(_Words):
@@ -69,4 +80,8 @@ class CaptionObject(_Words):
 
     kind: ClassVar[str] = "caption_object"
     definition: ClassVar[str] = "1 if the object word of the phantom's grammar is right, else 0"
-    compare = staticmethod(same_object)
+
+    @staticmethod
+    def compare(candidate: str, reference: str) -> float:
+        """Score one caption against another."""
+        return same_object(candidate, reference)

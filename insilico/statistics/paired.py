@@ -43,8 +43,8 @@ def sign_flip_test(
     Returns
     -------
     p, p_corrected : (contrast,)
-        Corrected by the maximum of abs(t) over contrasts. The smallest p that can be had is 1 / 2^(n-1)
-        if all flips are enumerated, else 1 / (permutations + 1).
+        Corrected by the maximum of abs(t) over contrasts. The smallest p that can be had is
+        1 / 2^(n-1) if all flips are enumerated, else 1 / (permutations + 1).
     """
     flips, _ = signs(len(differences), permutations, rng)
     n, square = len(differences), (differences**2).mean(0)
@@ -142,10 +142,9 @@ class Paired(Step):
                 raise ParameterError(not_one_of("condition", asked, known))
         if scores.sizes["stimulus"] < 2:
             raise SchemaError("paired: at least two stimuli are needed")
-        if not np.isfinite(scores["value"]).all():
-            bad = scores["metric"].values[
-                ~np.isfinite(scores["value"]).all(("condition", "stimulus", "draw"))
-            ]
+        finite = xr.apply_ufunc(np.isfinite, scores["value"]).all(("condition", "stimulus", "draw"))
+        if not finite.all():
+            bad = scores["metric"].values[~finite.values]
             raise SchemaError(f"paired: NaN in the scores {listed(bad)}")
 
     def _tested(self, differences: np.ndarray, what: str) -> dict[str, np.ndarray]:

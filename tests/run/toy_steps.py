@@ -111,7 +111,7 @@ class Adapter(Step):
 
     def fit(self, source: xr.Dataset, target: xr.Dataset) -> xr.Dataset:
         traced(self, "fit")
-        return xr.Dataset({"weight": ("voxel", target["bold"].values.mean((0, 1)))})
+        return xr.Dataset({"weight": ("voxel", target["bold"].values.mean(0))})
 
     def __call__(self, response_in: xr.Dataset, fitted: xr.Dataset) -> xr.Dataset:
         traced(self)

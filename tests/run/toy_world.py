@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-
 TOYS = {
     "stimuli": "Shapes",
     "recordings": "Recording",
@@ -41,7 +40,9 @@ statistics:
 figures: [toy_figure]
 """
 
-JOBS = 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1  # stimuli (test, train), encode x 2, record x 2, fit, fsaverage5
+JOBS = (
+    1 + 1 + 1 + 1 + 1 + 1 + 1 + 1
+)  # stimuli (test, train), encode x 2, record x 2, fit, fsaverage5
 JOBS += 23 + 21 * 2 + 23 + 1  # decode; perturb or not, adapt; score; join
 """Jobs of PROTOCOL, counted by hand in `test_every_job_is_computed_once`."""
 

@@ -7,6 +7,8 @@ the authors' key names.
 from __future__ import annotations
 
 import math
+from itertools import pairwise
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -132,9 +134,10 @@ class Transformer(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (n, position, width) to the same shape."""
         bias = self.rel_pos_bias(x.shape[1])
-        for attend, feed in self.layers:
-            x = attend(x, bias) + x
-            x = feed(x) + x
+        layer: Any
+        for layer in self.layers:
+            x = layer[0](x, bias) + x
+            x = layer[1](x) + x
         return self.project_out(self.norm(x))
 
 
@@ -270,7 +273,7 @@ class DiffusionPrior(nn.Module):
     def __init__(self, net: PriorNetwork, timesteps: int = TIMESTEPS) -> None:
         super().__init__()
         self.net = net
-        self.noise_scheduler = NoiseSchedule(timesteps)
+        self.noise_scheduler: Any = NoiseSchedule(timesteps)
 
     @property
     def timesteps(self) -> int:
@@ -317,7 +320,7 @@ class DiffusionPrior(nn.Module):
         the original (specification section 2.3).
         """
         table, times, x = self.noise_scheduler, self.times(steps), noise[0]
-        for k, (now, then) in enumerate(zip(times[:-1], times[1:], strict=True)):
+        for k, (now, then) in enumerate(pairwise(times)):
             clean = self.net(x, torch.full((len(x),), now, device=x.device), brain)
             if then < 0:
                 return clean

@@ -1,13 +1,21 @@
 """The phantom's MindEye2: trained on the simulated betas of one subject.
 
-Ridge and backbone start from a closed form, the reduced-rank ridge regression of the tokens on the
-betas; all parts are then trained together on the published losses: 30 times the prior's, the
-contrastive one (BiMixCo for the first third, SoftCLIP after it), and half of the low-level one.
+Unlike the published networks, which start from random numbers, ridge and backbone start from a
+closed form: the reduced-rank ridge regression of the tokens on the betas. All parts are then
+trained together on the published losses: 30 times the prior's, the contrastive one (BiMixCo for
+the first third, SoftCLIP after it), and half of the low-level one. Ridge and backbone move slowly
+there, or they would learn the training noise by heart.
+
+A step sees the mean of three repeats or one of them, drawn to the mean of all scenes by up to a
+third (as smooth predictions of other brains are), plus noise taken from the difference of two
+repeats of another scene: so the prior meets errors as large as those of new scenes.
 """
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,14 +27,16 @@ from insilico.phantom.cohort import Cohort
 from insilico.phantom.training.course import Course, Draw, Losses
 from insilico.phantom.training.data import WORLD, pictures
 from insilico.phantom.training.mary_nano import as_stimuli
-from insilico.phantom.training.muon import optimizers_for
+from insilico.phantom.training.muon import Muon
 from insilico.phantom.training.storage import halve
 from insilico.phantom.training.unclip import stored_conditions
 from insilico.schema import short_digest
 
 SUBJECT, REPEATS, N_TRAINED, CHUNK = 1, 3, 9000, 1000
-BATCH, HIDDEN, PENALTY = 64, 384, 2000.0
-MIXED_SHARE, DROPPED = 0.33, 0.2
+BATCH, HIDDEN, PENALTY = 64, 256, 4000.0
+SLOW, FAST = 1e-5, 1e-3
+SINGLE_SHARE, SHRINKAGE, ADDED_NOISE = 0.3, 0.33, 0.35
+MIXED_SHARE, DROPPED, TEMPERATURE = 0.33, 0.2, 0.02
 LOW_LEVEL = {
     "channels": 32,
     "grid": 2,
@@ -86,19 +96,20 @@ def start_from_regression(model: MindEye2Model, betas: np.ndarray, tokens: torch
         Mean over repeats.
     tokens : (n, tokens, width)
     """
-    x, y = betas.astype(np.float32), tokens.flatten(1).numpy().astype(np.float32)
+    x, y = betas.astype(np.float32), tokens.flatten(1).float().numpy()
     mean_x, mean_y = x.mean(0), y.mean(0)
     x, y = x - mean_x, y - mean_y
     gram = x.T @ x
-    gram[np.diag_indices_from(gram)] += PENALTY
+    gram[np.diag_indices_from(gram)] += PENALTY * len(x) / N_TRAINED
     weights = np.linalg.solve(gram, x.T @ y)  # (voxel, token values)
     fitted = x @ weights
     axes = np.linalg.eigh(fitted.T @ fitted)[1][:, ::-1][:, :HIDDEN]  # (token values, hidden)
     spread = (fitted @ axes).std(0) + 1e-6
-    backbone, linear = model.backbone, model.ridge.linears[0]
-    for block in backbone.mixer_blocks2:
-        block[1][3].weight.zero_()
-        block[1][3].bias.zero_()
+    backbone: Any = model.backbone
+    linear: Any = model.ridge.linears[0]
+    for name, parameter in backbone.mixer_blocks2.named_parameters():
+        if ".1.3." in name:
+            parameter.zero_()
     linear.weight.copy_(torch.from_numpy((weights @ axes / spread).T))
     linear.bias.copy_(-torch.from_numpy(mean_x @ (weights @ axes / spread)))
     backbone.backbone_linear.weight.copy_(torch.from_numpy(axes * spread))
@@ -138,64 +149,109 @@ def bimixco(
 
 
 class Lesson:
-    """The losses of one step."""
+    """The losses of one step.
+
+    Parameters
+    ----------
+    model : MindEye2Model
+    betas : float16, (repeat, n, voxel)
+    tokens, latents : float16 or float32, (n, ...)
+        Targets of the prior and of the low-level head.
+    steps : int
+        Length of the training.
+    """
 
     def __init__(
-        self, model: MindEye2Model, betas: np.ndarray, tokens: torch.Tensor, latents: torch.Tensor
+        self,
+        model: MindEye2Model,
+        betas: np.ndarray,
+        tokens: torch.Tensor,
+        latents: torch.Tensor,
+        steps: int,
     ) -> None:
         self.model, self.tokens, self.latents = model, tokens, latents
         self.betas = torch.from_numpy(betas)
-        self.steps = 1
         self.mean = self.betas.float().mean((0, 1))
+        self.mixed_steps = MIXED_SHARE * steps
 
     def given(self, rows: np.ndarray, noise: torch.Generator) -> torch.Tensor:
-        """Return betas of one repeat, or the mean of three, some of them drawn to the mean."""
+        """Return betas as the decoder will meet them, float32 (n, voxel)."""
+        n, items = len(rows), torch.arange(len(rows))
         each = self.betas[:, rows].float()
-        one = each[torch.randint(REPEATS, (len(rows),), generator=noise), torch.arange(len(rows))]
-        average = torch.rand(len(rows), 1, generator=noise) < 0.6
-        betas = torch.where(average, each.mean(0), one)
-        shrunk = 0.75 + 0.25 * torch.rand(len(rows), 1, generator=noise)
-        return self.mean + shrunk * (betas - self.mean)
+        one = each[torch.randint(REPEATS, (n,), generator=noise), items]
+        single, share, extra = torch.rand(3, n, 1, generator=noise)
+        betas = torch.where(single < SINGLE_SHARE, one, each.mean(0))
+        other = torch.randint(self.betas.shape[1], (n,), generator=noise)
+        difference = self.betas[0, other].float() - self.betas[1, other].float()
+        betas = self.mean + (1 - SHRINKAGE * share**2) * (betas - self.mean)
+        return betas + ADDED_NOISE * extra.sqrt() * difference
 
     def losses(self, draw: Draw) -> Losses:
         """Return the published losses, weighted."""
         noise, rows = draw.noise(), draw.numbers().integers(len(self.tokens), size=BATCH)
-        betas, true = self.given(rows, noise), self.tokens[rows].float()
-        mixing = draw.step < MIXED_SHARE * self.steps
-        order = torch.randperm(BATCH, generator=noise)
-        share = torch.ones(BATCH)
-        if mixing:
-            some = torch.rand(BATCH, generator=noise) < 0.5
-            share = torch.where(some, torch.rand(BATCH, generator=noise), share)
-            betas = share[:, None] * betas + (1 - share)[:, None] * betas[order]
-            true_mixed = share[:, None, None] * true + (1 - share)[:, None, None] * true[order]
+        where = next(self.model.parameters()).device
+        mixing = draw.step < self.mixed_steps
+        order, share = _partners(noise, mixing)
+        betas = self.given(rows, noise)
+        betas = share[:, None] * betas + (1 - share[:, None]) * betas[order]
+        true = self.tokens[rows].float()
+        pure = share == 1  # only these have one picture as their truth
         self.model.train()
-        backbone, projected, low = self.model.backbone(self.model.ridge(betas[:, None]))
-        pure = share > 0.999
-        made = functional.normalize(projected.flatten(1), dim=-1)
-        goal = functional.normalize(true.flatten(1), dim=-1)
-        if mixing:
-            contrast = bimixco(made, goal, 0.02, order, share)
-        else:
-            contrast = soft_clip(made, goal, 0.02)
-        prior = self._prior(backbone[pure], true[pure], noise)
-        latent = (low[0][pure] - self.latents[rows][pure].float()).abs().mean()
-        direct = functional.mse_loss(backbone, true_mixed if mixing else true)
+        backbone, projected, low = self.model.backbone(self.model.ridge(betas[:, None].to(where)))
         return {
-            "prior": 30 * prior,
-            "tokens": 10 * direct,
-            "contrast": contrast,
-            "low level": 0.5 * latent,
+            "prior": 30 * self._prior(backbone[pure], true[pure], noise),
+            "contrast": contrast(projected, true.to(where), order, share, mixing),
+            "low level": 0.5 * self._low_level(low[0][pure], rows[pure.numpy()]),
         }
+
+    def _low_level(self, made: torch.Tensor, rows: np.ndarray) -> torch.Tensor:
+        return (made - self.latents[rows].to(made)).abs().mean()
 
     def _prior(
         self, backbone: torch.Tensor, true: torch.Tensor, noise: torch.Generator
     ) -> torch.Tensor:
-        prior, n = self.model.diffusion_prior, len(true)
-        t = torch.randint(prior.timesteps, (n,), generator=noise)
-        white = torch.randn(true.shape, generator=noise)
-        keep = torch.rand(2, n, generator=noise) >= DROPPED
-        return prior.loss(backbone, true, t, white, keep[0], keep[1])[0]
+        prior, n, where = self.model.diffusion_prior, len(true), backbone.device
+        t = torch.randint(prior.timesteps, (n,), generator=noise).to(where)
+        white = torch.randn(true.shape, generator=noise).to(where)
+        keep = (torch.rand(2, n, generator=noise) >= DROPPED).to(where)
+        return prior.loss(backbone, true.to(where), t, white, keep[0], keep[1])[0]
+
+
+def _partners(noise: torch.Generator, mixing: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return each item's partner and its own share: 1 for half of the items, or for all."""
+    order = torch.randperm(BATCH, generator=noise)
+    mixed, share = torch.rand(2, BATCH, generator=noise)
+    return order, torch.where((mixed < 0.5) & mixing, share, torch.ones(()))
+
+
+def contrast(
+    projected: torch.Tensor,
+    true: torch.Tensor,
+    order: torch.Tensor,
+    share: torch.Tensor,
+    mixing: bool,
+) -> torch.Tensor:
+    """Return the contrastive loss of this phase of the training."""
+    made, goal = (functional.normalize(x.flatten(1), dim=-1) for x in (projected, true))
+    if mixing:
+        return bimixco(made, goal, TEMPERATURE, order.to(made.device), share.to(made.device))
+    return soft_clip(made, goal, TEMPERATURE)
+
+
+def optimizers(model: MindEye2Model) -> list[torch.optim.Optimizer]:
+    """Return Muon for the prior's matrices, AdamW for the rest, slow where a closed form began."""
+    named = {key: value for key, value in model.named_parameters() if value.requires_grad}
+    matrices = [key for key, value in named.items() if hidden(key, value)]
+    solved = [key for key in named if key.startswith(("ridge.", "backbone.backbone_linear."))]
+    rest = [key for key in named if key not in {*matrices, *solved}]
+    groups = [
+        {"params": [named[key] for key in solved], "lr": SLOW},
+        {"params": [named[key] for key in rest], "lr": FAST},
+    ]
+    return [
+        Muon([named[key] for key in matrices]),
+        torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=1e-2),
+    ]
 
 
 def hidden(key: str, parameter: torch.nn.Parameter) -> bool:
@@ -204,13 +260,33 @@ def hidden(key: str, parameter: torch.nn.Parameter) -> bool:
     return inside and parameter.ndim == 2 and "null_kv" not in key
 
 
+def low_level_targets(folder: Path, latents: torch.Tensor) -> torch.Tensor:
+    """Return the autoencoder's latents at the scale that the UNet sees."""
+    config = UnclipDecoder.from_pretrained(folder / "unclip").config
+    scale, shift = (
+        torch.tensor(value).reshape(-1, 1, 1)
+        for value in (config.latent_scale, config.latent_shift)
+    )
+    return (latents.float() - shift) / scale
+
+
+def save_average(model: MindEye2Model, average: list[torch.Tensor], folder: Path) -> None:
+    """Write the averaged weights in half precision."""
+    kept = copy.deepcopy(model)
+    with torch.no_grad():
+        for parameter, value in zip(kept.parameters(), average, strict=True):
+            parameter.copy_(value)
+    kept.save_pretrained(folder)
+    halve(folder)
+
+
 def train(
     folder: str | Path,
     *,
     cache: str | Path,
     seed: int = 0,
     device: str = "cpu",
-    steps: int = 1200,
+    steps: int = 3000,
     n: int = N_TRAINED,
 ) -> None:
     """Train and write ``mindeye2/``.
@@ -227,33 +303,19 @@ def train(
     """
     folder, cache = Path(folder), Path(cache)
     torch.manual_seed(seed)
+    checkpoint = cache / "checkpoints" / "mindeye2.pt"
     betas = simulated_betas(cache, n)
     shown = stored_conditions(folder, cache, "train", None, device)
-    decoder = UnclipDecoder.from_pretrained(folder / "unclip")
-    scale, shift = (
-        torch.tensor(v).reshape(-1, 1, 1)
-        for v in (decoder.config.latent_scale, decoder.config.latent_shift)
-    )
-    latents = (shown.latents[:n].float() - shift) / scale
     model = build(betas.shape[2])
-    start_from_regression(model, betas.astype(np.float32).mean(0), shown.tokens[:n].float())
-    rest = optimizers_for([model], hidden)
-    rest[1].param_groups[0]["lr"] = 5e-4
-    rest[1].param_groups[0]["weight_decay"] = 1e-2
-    course = Course(
-        {"model": model}, rest, steps, cache / "checkpoints" / "mindeye2.pt", seed, averaged="model"
-    )
-    lesson = Lesson(model, betas, shown.tokens[:n], latents)
-    lesson.steps = steps
+    if not checkpoint.exists():
+        start_from_regression(model, betas.mean(0, dtype=np.float32), shown.tokens[:n])
+    model = model.to(device)
+    latents = low_level_targets(folder, shown.latents[:n])
+    lesson = Lesson(model, betas, shown.tokens[:n], latents, steps)
+    course = Course({"model": model}, optimizers(model), steps, checkpoint, seed, averaged="model")
 
     def save() -> None:
-        kept = build(betas.shape[2])
-        kept.load_state_dict(model.state_dict())
-        with torch.no_grad():
-            for parameter, value in zip(kept.parameters(), course.average, strict=True):
-                parameter.copy_(value)
-        kept.save_pretrained(folder / "mindeye2")
-        halve(folder / "mindeye2")
+        save_average(model, course.average, folder / "mindeye2")
 
     course.run(lesson.losses, every=100, save=save)
     save()

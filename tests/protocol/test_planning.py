@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "run"))
+
+from toy_steps import Decoder, Shapes
+from toy_world import install
+
+from insilico.job import Job, walk
+from insilico.protocol.plan import plan
+from insilico.protocol.read import read
+
+
+@pytest.fixture
+def planned(monkeypatch, tmp_path):
+    path = install(monkeypatch, tmp_path)
+
+    def planned(**changes):
+        return plan(read(path, {k.replace("__", "."): v for k, v in changes.items()}).protocol)
+
+    return planned
+
+
+def by_name(work):
+    return {job.name: job for job in walk(work.targets())}
+
+
+def test_the_graph_of_the_gap(planned):
+    work = planned()
+    jobs = by_name(work)
+    assert len(list(walk(work.targets()))) == 103
+    silenced = jobs["decode silenced/Vis"]
+    adapt = silenced.inputs[0]
+    perturb, fit = adapt.inputs
+    assert (adapt.name, perturb.name, fit.name) == ("adapt silenced/Vis", "perturb silenced/Vis", "fit toy")
+    assert fit.method == "fit"
+    intact, training = perturb.inputs
+    assert intact.key == jobs["decode intact"].inputs[0].inputs[0].key
+    assert training.key == fit.inputs[0].key
+    assert training.inputs[0].step == Shapes(split="train", n=6)
+    assert jobs["decode measured"].inputs[0].step.repeats == "keep"
+    assert jobs["statistics accuracy"].inputs[0].inputs[0].step.n == 8
+    assert jobs["statistics gap"].inputs == (work.score,)
+
+
+def test_atlases_are_bound_before_steps_are_built(planned):
+    work = planned()
+    jobs = by_name(work)
+    assert work.note == "phantom7 in place of yeo7"
+    assert jobs["perturb silenced/Vis"].step.atlas == "phantom7"
+    assert jobs["statistics accuracy"].step.by == "phantom7"
+    assert jobs["perturb silenced/Vis"].note == work.note
+    assert planned(bindings={}).note == "phantom7 in place of yeo7"  # merged over the preset's
+
+
+def test_the_seed_reaches_what_draws(planned):
+    jobs = by_name(planned(seed=9))
+    assert jobs["decode intact"].step == Decoder(seed=9)
+    assert jobs["perturb matched/Vis/1"].step.seed == 9
+    assert jobs["perturb matched/Vis/1"].step.control_index == 1
+    assert jobs["statistics gap"].step.seed == 9
+    assert by_name(planned(decoder={"kind": "toy", "seed": 3}))["decode intact"].step.seed == 3
+
+
+def test_keys_are_stable_over_processes_and_time():
+    job = Job("any", Decoder(seed=2), (Job("shapes", Shapes(n=3)),))
+    assert job.key == "daa3153da54c563a43f913ced4065cbb"
+    assert job.key == Job("other name", Decoder(seed=2, draws=1), (Job("s", Shapes(n=3)),)).key
+
+
+class Newer(Decoder):
+    version = 2
+
+
+def test_keys_change_with_what_changes_results():
+    shown = Job("shapes", Shapes(n=3))
+    first = Job("decode", Decoder(), (shown,))
+    others = [
+        Job("decode", Decoder(seed=1), (shown,)),
+        Job("decode", Newer(), (shown,)),
+        Job("decode", Decoder(), (Job("shapes", Shapes(n=4)),)),
+        Job("decode", Decoder(), (shown,), method="fit"),
+        Job("decode", Decoder(), (shown,), digests={"weights": "x"}),
+        Job("decode", Decoder(), (shown,), note="phantom7 in place of yeo7"),
+    ]
+    assert len({first.key, *(job.key for job in others)}) == 7
+
+
+def test_changing_the_adapter_keeps_what_stands_before_it(planned):
+    before, after = by_name(planned()), by_name(planned(adapter__alpha=2.0))
+    kept = {name for name in before if before[name].key == after[name].key}
+    assert {"perturb silenced/Vis", "encode train 6", "decode measured"} <= kept
+    changed = set(before) - kept
+    assert {"fit toy", "adapt intact", "decode silenced/Vis", "statistics gap"} <= changed
+
+
+def test_a_condition_changes_its_own_chain_only(planned, tmp_path):
+    text = (tmp_path / "study.yaml").read_text()
+    text = text.replace("  intact:   {}", "  intact:   {}\n  sharp: {adapter: {alpha: 3.0}, decoder: {draws: 2}}")
+    (tmp_path / "study.yaml").write_text(text)
+    jobs = by_name(planned())
+    assert jobs["adapt sharp"].step.alpha == 3.0
+    assert jobs["decode sharp"].step.draws == 2
+    assert jobs["adapt intact"].step.alpha == 1.0
+    assert jobs["adapt sharp"].inputs[0].key == jobs["adapt intact"].inputs[0].key
+
+
+def test_regions_in_a_list_and_by_alias(planned, tmp_path):
+    text = (tmp_path / "study.yaml").read_text()
+    text = text.replace("region: each, fill: mean}}", "region: [Visual, DMN], fill: mean}}", 1)
+    (tmp_path / "study.yaml").write_text(text)
+    names = [branch.row.name for branch in planned().branches]
+    assert names[2:4] == ["silenced/Vis", "silenced/Default"]
+
+
+def test_the_resolved_protocol_gives_the_same_keys(planned, tmp_path):
+    from insilico.report.experiment import resolved
+
+    work = planned()
+    again = tmp_path / "resolved.yaml"
+    again.write_text(resolved(work, "study.yaml"))
+    assert plan(read(again).protocol).key == work.key

@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import xarray as xr
+import pytest
+from toy_world import calls, install
+
+from insilico.errors import InsilicoError, StoreError
+from insilico.job import walk
+from insilico.protocol.plan import plan
+from insilico.protocol.read import read
+from insilico.report.experiment import run
+from insilico.run import runner
+from insilico.run.store import Store
+
+COUNTS = {
+    "Shapes.call": 3,
+    "Encoder.call": 3,
+    "Recording.call": 4,
+    "Adapter.fit": 1,
+    "Silence.call": 21,
+    "Adapter.call": 22,
+    "Decoder.call": 23,
+    "Brightness.call": 23,
+    "Accuracy.call": 1,
+    "Difference.call": 1,
+}
+
+
+@pytest.fixture
+def study(monkeypatch, tmp_path):
+    return install(monkeypatch, tmp_path)
+
+
+def counted(folder):
+    made = calls(folder)
+    return {name: made.count(name) for name in dict.fromkeys(made)}
+
+
+def entries(folder):
+    return {path.stem: path for path in (folder / "store").rglob("*.nc")}
+
+
+def test_every_job_is_computed_once(study, tmp_path):
+    results = run(study, out=tmp_path / "out")
+    assert results.failures == ()
+    assert counted(tmp_path) == COUNTS
+    assert len(results.computed) == len(entries(tmp_path)) == sum(COUNTS.values()) + 1  # join
+
+
+def test_a_second_run_computes_nothing(study, tmp_path):
+    first = run(study, out=tmp_path / "out")
+    assert run(study, out=tmp_path / "out").computed == ()
+    elsewhere = run(study, out=tmp_path / "elsewhere")
+    assert elsewhere.computed == ()
+    assert elsewhere.summary == first.summary
+    assert counted(tmp_path) == COUNTS
+
+
+def test_a_stopped_run_goes_on(study, tmp_path, monkeypatch):
+    real, left = runner.obtain, [40]
+
+    def stops(job, store):
+        left[0] -= 1
+        if left[0] == 0:
+            raise KeyboardInterrupt
+        return real(job, store)
+
+    monkeypatch.setattr(runner, "obtain", stops)
+    with pytest.raises(KeyboardInterrupt):
+        run(study, out=tmp_path / "out")
+    assert not (tmp_path / "out" / "manifest.json").exists()
+    monkeypatch.setattr(runner, "obtain", real)
+    run(study, out=tmp_path / "out")
+    assert counted(tmp_path) == COUNTS
+
+
+def test_a_change_computes_only_what_it_touches(study, tmp_path):
+    run(study, out=tmp_path / "out")
+    results = run(study, set={"adapter.alpha": 2.0}, out=tmp_path / "out")
+    assert not [name for name in results.computed if name.startswith(("encode", "record", "pert"))]
+    assert len([name for name in results.computed if name.startswith("decode")]) == 22
+
+
+def test_a_damaged_entry_is_computed_again(study, tmp_path):
+    first = run(study, out=tmp_path / "out").open("reconstruction")
+    jobs = {job.name: job for job in walk(plan(read(study).protocol).targets())}
+    for name in ("decode intact", "encode train 6"):
+        path = entries(tmp_path)[jobs[name].key]
+        path.write_bytes(path.read_bytes()[:-100])
+    again = run(study, out=tmp_path / "again").open("reconstruction")
+    xr.testing.assert_identical(first, again)
+    assert counted(tmp_path)["Decoder.call"] == COUNTS["Decoder.call"] + 1
+
+
+def test_changed_outputs_are_written_again(study, tmp_path):
+    run(study, out=tmp_path / "out")
+    (tmp_path / "out" / "estimates.csv").write_text("half")
+    run(study, out=tmp_path / "out")
+    assert (tmp_path / "out" / "estimates.csv").read_text().startswith("statistic,contrast")
+
+
+def test_a_failing_job_fails_alone(study, tmp_path, monkeypatch):
+    monkeypatch.setenv("TOY_FAIL", "1")
+    results = run(study, out=tmp_path / "out")
+    assert {failure.job for failure in results.failures} == {
+        "perturb silenced/Limbic",
+        "perturb matched/Limbic/0",
+        "perturb matched/Limbic/1",
+    }
+    assert "perturb silenced/Limbic: toy: Limbic is not to be silenced here" in results.summary
+    kept = results.open("reconstruction")["condition"].values
+    assert len(kept) == 20
+    assert "silenced/Limbic" not in kept
+    assert results.open("score").sizes["condition"] == 20
+    assert not (tmp_path / "out" / "manifest.json").exists()
+    monkeypatch.delenv("TOY_FAIL")
+    mended = run(study, out=tmp_path / "out")
+    assert mended.failures == ()
+    assert len([name for name in mended.computed if name.startswith("decode")]) == 3
+
+
+def test_a_full_disk_ends_the_run(study, tmp_path, monkeypatch):
+    def full(self, key, dataset, name=""):
+        raise StoreError("no space left on the disk of /x; free some")
+
+    monkeypatch.setattr(Store, "write", full)
+    with pytest.raises(StoreError, match="no space left"):
+        run(study, out=tmp_path / "out")
+
+
+def test_processes_give_what_one_process_gives(study, tmp_path):
+    here = run(study, out=tmp_path / "here", store=tmp_path / "store")
+    there = run(study, out=tmp_path / "there", store=tmp_path / "other", jobs=2)
+    assert there.failures == ()
+    assert sorted(here.computed) == sorted(there.computed)
+    one = {path.stem: path.read_bytes() for path in (tmp_path / "store").rglob("*.nc")}
+    other = {path.stem: path.read_bytes() for path in (tmp_path / "other").rglob("*.nc")}
+    assert one.keys() == other.keys()
+    assert [key for key in one if one[key] != other[key]] == []
+
+
+def test_failures_come_back_from_processes(study, tmp_path, monkeypatch):
+    monkeypatch.setenv("TOY_FAIL", "1")
+    results = run(study, out=tmp_path / "out", jobs=2)
+    assert len({failure.job for failure in results.failures}) == 3
+    assert results.open("score").sizes["condition"] == 20
+
+
+def test_outputs_open_with_xarray_and_say_what_they_are(study, tmp_path):
+    results = run(study, out=tmp_path / "out")
+    names = {path.name for path in results.folder.iterdir()}
+    nouns = {"stimuli.nc", "response.nc", "reconstruction.nc", "score.nc"}
+    estimates = {"estimate-accuracy.nc", "estimate-gap.nc", "estimates.csv"}
+    others = {"protocol.yaml", "summary.txt", "manifest.json", "toy_figure.pdf", "toy_figure.png"}
+    assert names == nouns | estimates | others
+    for name in sorted(nouns | estimates - {"estimates.csv"}):
+        with xr.open_dataset(results.folder / name, engine="h5netcdf") as opened:
+            assert "phantom7 in place of yeo7" in opened.attrs["note"]
+    response = results.open("response")
+    assert response["bold"].dims == ("condition", "stimulus", "vertex")
+    assert response["bold"].dtype == "float32"
+    assert response["region"].values[2] == "Vis"
+    assert "phantom7 in place of yeo7" in results.summary
+    assert "nothing propagates to other areas" in results.summary
+    with pytest.raises(InsilicoError, match=r"holds no estimate-gop.nc; it holds .*estimate-gap"):
+        results.open("estimate-gop")
+
+
+def test_device_and_processes_are_not_in_keys(study, tmp_path):
+    run(study, out=tmp_path / "out", device="cpu")
+    assert run(study, out=tmp_path / "other", device="meta", jobs=2).computed == ()
