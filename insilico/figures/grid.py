@@ -25,7 +25,8 @@ def reconstruction_grid(stimuli: xr.Dataset, reconstruction: xr.Dataset, n: int 
     """
     need(stimuli, "reconstruction_grid", "image")
     need(reconstruction, "reconstruction_grid", "image", "condition")
-    columns = [k for k, c in enumerate(reconstruction["control"].values) if c < 0]
+    labels = reconstruction["condition"].values.astype(str)
+    columns = [k for k, label in enumerate(labels) if label.count("/") < 2]  # no controls
     rows = min(n, reconstruction.sizes["stimulus"])
     width = DOUBLE_MM / (len(columns) + 1)
     figure = sheet(DOUBLE_MM, rows * (width + 6.2) + 18)

@@ -10,6 +10,7 @@ from insilico.protocol.document import merge
 from insilico.protocol.model import Condition, Protocol, Spec
 from insilico.protocol.regions import bound, expanded
 
+NONE = -1
 CHANGEABLE = ("stimuli", "recording", "encoder", "adapter", "decoder")
 
 
@@ -25,6 +26,8 @@ class Row:
         The name in the file.
     region : str
         Of the perturbation; empty for none.
+    control : int
+        Number of the control patch; -1 where there is none.
     source : str
         ``encoder`` or ``recording``.
     chain : dict
@@ -37,6 +40,7 @@ class Row:
     name: str
     base: str
     region: str
+    control: int
     source: str
     chain: dict[str, Spec]
     perturb: Spec | None
@@ -53,15 +57,16 @@ def rows_of(protocol: Protocol, base: str) -> list[Row]:
     condition = protocol.conditions[base]
     chain = {key: spec for key in CHANGEABLE if (spec := changed(protocol, condition, key))}
     if condition.perturb is None:
-        return [Row(base, base, "", condition.source, chain, None)]
+        return [Row(base, base, "", NONE, condition.source, chain, None)]
     perturb, notes = bound(condition.perturb, protocol.bindings)
     many = isinstance(condition.perturb.get("region"), list) or perturb.get("region") == "each"
     found = []
     for region in expanded(perturb):
         name = f"{base}/{region}" if many else base
         for suffix, spec in _controls({**perturb, "region": region}):
-            row = Row(name + suffix, base, region, condition.source, chain, spec, tuple(notes))
-            found.append(row)
+            control = spec.get("control_index", 0) if spec.get("control") else NONE
+            labels = (name + suffix, base, region, control, condition.source)
+            found.append(Row(*labels, chain, spec, tuple(notes)))
     return found
 
 

@@ -65,8 +65,11 @@ def complaints(section: str, spec: Mapping[str, Any], loc: Loc) -> Iterator[Comp
 
 
 def told(error: ValidationError, loc: Loc, known: list[str]) -> Iterator[Complaint]:
-    """Yield pydantic's complaints in our words: what was met, what is allowed."""
-    for item in error.errors():
+    """Yield pydantic's complaints in our words: what was met, what is allowed.
+
+    Misspelled keys come before missing ones: the one is often the other.
+    """
+    for item in sorted(error.errors(), key=lambda item: item["type"] == "missing"):
         inside = tuple(part for part in item["loc"] if part != "[key]")
         if item["type"] == "extra_forbidden":
             yield (*loc, *inside), not_one_of("key", inside[-1], known)

@@ -4,32 +4,59 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import xarray as xr
 
+from insilico.errors import InsilicoError, StoreError
 from insilico.protocol.checks import statistic_of
 from insilico.protocol.model import Protocol
+from insilico.run.runner import Failure
+from insilico.run.store import writing
 
 
-def draw(protocol: Protocol, nouns: Mapping[str, xr.Dataset], folder: Path) -> list[str]:
-    """Draw and save figures as PDF and PNG; return the names of the files.
+def draw(
+    protocol: Protocol, nouns: Mapping[str, xr.Dataset], folder: Path
+) -> tuple[list[str], dict[str, Failure]]:
+    """Draw and save figures as PDF and PNG.
 
     A figure whose dataset is missing, because a job failed, is left out.
+
+    Returns
+    -------
+    names : list of str
+        Of the files.
+    failures : dict
+        Of figures that could not be drawn.
     """
     names: list[str] = []
+    failures: dict[str, Failure] = {}
     for figure in protocol.figures:
         spec = {"kind": figure} if isinstance(figure, str) else dict(figure)
-        function = figure_function(spec["kind"])
-        given = _given(function, spec, protocol, nouns)
-        if given is None:
-            continue
-        options = {k: v for k, v in spec.items() if k not in ("kind", "of", "name")}
-        stem = str(spec.get("name", spec["kind"]))
-        names += _saved(function(**given, **options), folder, stem)
-    return names
+        try:
+            names += _drawn(spec, protocol, nouns, folder)
+        except StoreError:
+            raise
+        except Exception as error:  # one figure's bug must not end the others
+            what = str(error) if isinstance(error, InsilicoError) else repr(error)
+            name = f"figure {spec['kind']}"
+            failures[name] = Failure(name, what, traceback.format_exc())
+    return names, failures
+
+
+def _drawn(
+    spec: dict[str, Any], protocol: Protocol, nouns: Mapping[str, xr.Dataset], folder: Path
+) -> list[str]:
+    function = figure_function(spec["kind"])
+    given = _given(function, spec, protocol, nouns)
+    if given is None:
+        return []
+    options = {k: v for k, v in spec.items() if k not in ("kind", "of", "name")}
+    stem = str(spec.get("name", spec["kind"]))
+    return _saved(function(**given, **options), folder, stem)
 
 
 def figure_function(kind: str) -> Any:
@@ -59,5 +86,6 @@ def _given(
 def _saved(figure: Any, folder: Path, stem: str) -> list[str]:
     from insilico.figures import save
 
-    save(figure, folder, stem)
+    with writing(folder / stem):
+        save(figure, folder, stem)
     return [f"{stem}.pdf", f"{stem}.png"]

@@ -137,7 +137,9 @@ def _write(folder: Folder, work: Plan, store: Store, outcome: Outcome, source: s
     if estimates:
         folder.text("estimates.csv", table(estimates).to_csv(index=False))
         names.append("estimates.csv")
-    names += draw(work.protocol, nouns, folder.path)
+    figures, failures = draw(work.protocol, nouns, folder.path)
+    outcome.failures.update(failures)
+    names += figures
     text = summary(work, nouns, outcome.failures)
     folder.text("summary.txt", text)
     if not outcome.failures:

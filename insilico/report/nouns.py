@@ -16,6 +16,9 @@ from insilico.run.runner import obtain
 from insilico.run.store import Store
 from insilico.schema import NOUNS
 
+LABELS = {"name": "base", "region": "region", "control": "control", "chain": "source"}
+"""Coordinate of `condition` to the field of the plan's row."""
+
 KEPT = ("ablated", "fill")
 
 
@@ -64,7 +67,7 @@ class Assembly:
     def _labels(self, branches: list[Branch]) -> dict[str, Any]:
         return {
             key: ("condition", [getattr(branch.row, field) for branch in branches])
-            for key, field in (("name", "base"), ("region", "region"), ("chain", "source"))
+            for key, field in LABELS.items()
         }
 
     def _score(self) -> xr.Dataset | None:

@@ -65,7 +65,7 @@ def test_patches_match_piece_for_piece(region):
 
 def test_patches_are_named_by_their_numbers():
     first = matched_patch("Limbic", "phantom7", 0, 7)
-    assert np.array_equal(first, matched_patch.__wrapped__("Limbic", "phantom7", 0, 7))
+    assert np.array_equal(first, matched_patch("Limbic", "phantom7", 0, 7))
     assert not np.array_equal(first, matched_patch("Limbic", "phantom7", 1, 7))
     assert not np.array_equal(first, matched_patch("Limbic", "phantom7", 0, 8))
 

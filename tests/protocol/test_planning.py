@@ -36,7 +36,11 @@ def test_the_graph_of_the_gap(planned):
     silenced = jobs["decode silenced/Vis"]
     adapt = silenced.inputs[0]
     perturb, fit = adapt.inputs
-    assert (adapt.name, perturb.name, fit.name) == ("adapt silenced/Vis", "perturb silenced/Vis", "fit toy")
+    assert (adapt.name, perturb.name, fit.name) == (
+        "adapt silenced/Vis",
+        "perturb silenced/Vis",
+        "fit toy",
+    )
     assert fit.method == "fit"
     intact, training = perturb.inputs
     assert intact.key == jobs["decode intact"].inputs[0].inputs[0].key
@@ -100,7 +104,9 @@ def test_changing_the_adapter_keeps_what_stands_before_it(planned):
 
 def test_a_condition_changes_its_own_chain_only(planned, tmp_path):
     text = (tmp_path / "study.yaml").read_text()
-    text = text.replace("  intact:   {}", "  intact:   {}\n  sharp: {adapter: {alpha: 3.0}, decoder: {draws: 2}}")
+    text = text.replace(
+        "  intact:   {}", "  intact:   {}\n  sharp: {adapter: {alpha: 3.0}, decoder: {draws: 2}}"
+    )
     (tmp_path / "study.yaml").write_text(text)
     jobs = by_name(planned())
     assert jobs["adapt sharp"].step.alpha == 3.0

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-import xarray as xr
 import pytest
+import xarray as xr
 from toy_world import calls, install
 
 from insilico.errors import InsilicoError, StoreError

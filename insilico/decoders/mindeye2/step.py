@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -15,18 +15,18 @@ from insilico.decoders.git import write_captions
 from insilico.decoders.mindeye2.model import MindEye2Model
 from insilico.decoders.unclip import UnclipDecoder
 from insilico.decoders.weights import digest, folder
-from insilico.errors import SpaceError
-from insilico.schema import check
+from insilico.errors import SchemaError, SpaceError, listed
+from insilico.schema import check, place_of, short_digest
 from insilico.step import Step, batches, device, generator
 
 
 @lru_cache(maxsize=2)
-def _mindeye2(path: Path, where: str) -> MindEye2Model:
+def _mindeye2(path: Path, weights: str, where: str) -> MindEye2Model:
     return MindEye2Model.from_pretrained(path).to(where)
 
 
 @lru_cache(maxsize=2)
-def _unclip(path: Path, where: str) -> UnclipDecoder:
+def _unclip(path: Path, weights: str, where: str) -> UnclipDecoder:
     return UnclipDecoder.from_pretrained(path).to(where)
 
 
@@ -83,20 +83,18 @@ class MindEye2(Step):
         ------
         WeightsError, SpaceError, SchemaError
         """
+        used = self.digests()  # a folder that is missing is named before any work
         tokens = self.tokens(response)
         stimuli = [str(name) for name in response["stimulus"].values]
         image = self._pictures(tokens, stimuli)
-        variables = {"image": (("stimulus", "draw", "y_pixel", "x_pixel", "rgb"), image)}
-        result = xr.Dataset(
-            variables,
-            coords={"stimulus": stimuli, "draw": np.arange(self.draws)},
-            attrs={"decoder": self.kind, "seed": self.seed, **_carried(response)},
-        )
+        made: dict[str, Any] = {"image": (("stimulus", "draw", "y_pixel", "x_pixel", "rgb"), image)}
         if self.captions:
             flat = image.reshape(-1, *image.shape[2:])
-            words = write_captions(flat, folder(self.weights, "captioner"))
-            captions = np.array(words).reshape(len(stimuli), self.draws)
-            result["caption"] = (("stimulus", "draw"), captions)
+            words = np.array(write_captions(flat, folder(self.weights, "captioner")))
+            made["caption"] = (("stimulus", "draw"), words.reshape(image.shape[:2]))
+        attrs = {"decoder": self.kind, "seed": self.seed, "weights": short_digest(used)}
+        coords = {"stimulus": stimuli, "draw": np.arange(self.draws)}
+        result = xr.Dataset(made, coords=coords, attrs={**attrs, **_carried(response)})
         return check(result, "reconstruction")
 
     def tokens(self, response: xr.Dataset) -> np.ndarray:
@@ -118,28 +116,22 @@ class MindEye2(Step):
     @torch.no_grad()
     def conditions(self, response: xr.Dataset) -> np.ndarray:
         """Return the backbone's tokens, float32 (stimulus, tokens, width), mean over repeats."""
-        check(response, "response")
         model = self._model()
-        if response.sizes.get("voxel") != model.config.voxels[0]:
-            raise SpaceError(
-                f"this decoder reads {model.config.voxels[0]} voxels; the response in "
-                f"{response.attrs['space']} has {dict(response.sizes)}; adapt it first"
-            )
-        bold = response["bold"]
-        bold = bold if "repeat" in bold.dims else bold.expand_dims("repeat")
-        betas = bold.transpose("repeat", "stimulus", "voxel").values
+        betas = _betas(check(response, "response"), model.config.voxels[0])
         each = [model.condition(torch.from_numpy(rows.copy()).to(device())) for rows in betas]
         return torch.stack(each).mean(0).cpu().numpy()
 
     def _model(self) -> MindEye2Model:
-        return _mindeye2(folder(self.weights, "mindeye2"), device())
+        path = folder(self.weights, "mindeye2")
+        return _mindeye2(path, digest(path), device())
 
     def _rng(self, stage: str, stimulus: object, draw: int) -> np.random.Generator:
         return generator(self.seed, "mindeye2", stage, stimulus, draw)
 
     def _pictures(self, tokens: np.ndarray, stimuli: list[str]) -> np.ndarray:
         """Return uint8 (stimulus, draw, height, width, 3)."""
-        decoder = _unclip(folder(self.weights, "unclip"), device())
+        path = folder(self.weights, "unclip")
+        decoder = _unclip(path, digest(path), device())
         items = [(k, draw) for k in range(len(stimuli)) for draw in range(self.draws)]
         made = []
         for part in batches(items, self.batch, "decode"):
@@ -151,6 +143,22 @@ class MindEye2(Step):
             made.append(pictures.mul(255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy())
         flat = np.concatenate(made)
         return flat.reshape(len(stimuli), self.draws, *flat.shape[1:])
+
+
+def _betas(response: xr.Dataset, voxels: int) -> np.ndarray:
+    """Return betas, float32 (repeat, stimulus, voxel), if the decoder can read them."""
+    bold, place = response["bold"], place_of(response)
+    if (place, bold.sizes[place]) != ("voxel", voxels):
+        plural = {"vertex": "vertices", "voxel": "voxels"}[place]
+        raise SpaceError(
+            f"this decoder reads {voxels} voxels; the response in {response.attrs['space']} has "
+            f"{bold.sizes[place]} {plural}: bring it into the decoder's voxels with an adapter"
+        )
+    bold = bold if "repeat" in bold.dims else bold.expand_dims("repeat")
+    if bold.ndim != 3:
+        others = set(map(str, bold.dims)) - {"repeat", "stimulus", "voxel"}
+        raise SchemaError(f"decode one {listed(sorted(others))} at a time; bold has {bold.dims}")
+    return bold.transpose("repeat", "stimulus", "voxel").values
 
 
 def _tensor(arrays: list[np.ndarray]) -> torch.Tensor:

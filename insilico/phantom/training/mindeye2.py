@@ -35,7 +35,7 @@ from insilico.schema import short_digest
 SUBJECT, REPEATS, N_TRAINED, CHUNK = 1, 3, 9000, 1000
 BATCH, HIDDEN, PENALTY = 64, 256, 4000.0
 SLOW, FAST = 1e-5, 1e-3
-SINGLE_SHARE, SHRINKAGE, ADDED_NOISE = 0.3, 0.33, 0.35
+SINGLE_SHARE, SHRINKAGE, ADDED_NOISE = 0.25, 0.33, 0.6
 MIXED_SHARE, DROPPED, TEMPERATURE = 0.33, 0.2, 0.02
 LOW_LEVEL = {
     "channels": 32,
@@ -286,7 +286,7 @@ def train(
     cache: str | Path,
     seed: int = 0,
     device: str = "cpu",
-    steps: int = 3000,
+    steps: int = 2500,
     n: int = N_TRAINED,
 ) -> None:
     """Train and write ``mindeye2/``.

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+import xarray as xr
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "run"))
+
+from toy_world import calls, install
+
+import insilico as isi
+from insilico.errors import ParameterError, ProtocolError
+from insilico.run.portable import portable
+
+
+@pytest.fixture
+def study(monkeypatch, tmp_path):
+    return install(monkeypatch, tmp_path)
+
+
+@pytest.fixture
+def chain(study, tmp_path):
+    return isi.load_chain(str(tmp_path / "toy.yaml"), seed=7)
+
+
+def test_a_study_in_python_equals_the_protocol(study, chain):
+    stimuli = chain.stimuli(split="test", n=5)
+    response = chain.encode(stimuli)
+    lesioned = chain.perturb(response, kind="toy", atlas="yeo7", region="Visual")
+    reconstruction = chain.decode(lesioned)
+    score = isi.score(reconstruction, stimuli, ["brightness"])
+    stored = isi.run(study)
+    same = {"condition": "silenced/Vis"}
+    pairs = {"response": lesioned, "reconstruction": reconstruction, "score": score}
+    for noun, made in pairs.items():
+        theirs = stored.open(noun).sel(same, drop=True)
+        for name in made.data_vars:
+            xr.testing.assert_equal(
+                portable(made)[name].reset_coords(drop=True), theirs[name].reset_coords(drop=True)
+            )
+    xr.testing.assert_equal(portable(stimuli), stored.open("stimuli"))
+
+
+def test_measured_responses_are_decoded_as_in_the_protocol(study, chain):
+    made = chain.decode(chain.record(chain.stimuli(n=5)))
+    stored = isi.run(study).open("reconstruction").sel(condition="measured")
+    xr.testing.assert_equal(made["image"].variable, stored["image"].variable)
+
+
+def test_the_adapter_is_fitted_once_and_shared_with_runs(study, chain, tmp_path):
+    for n in (3, 4):
+        chain.decode(chain.encode(chain.stimuli(n=n)))
+    isi.run(study)
+    assert calls(tmp_path).count("Adapter.fit") == 1
+
+
+def test_every_result_says_which_atlas_stands_for_which(chain):
+    response = chain.encode(chain.stimuli(n=3))
+    assert "note" not in response.attrs
+    lesioned = chain.perturb(response, kind="toy", atlas="yeo7", region="Vis")
+    made = chain.decode(lesioned)
+    score = isi.score(made, chain.stimuli(n=3), "brightness")
+    for result in (lesioned, made, score):
+        assert result.attrs["note"] == "phantom7 in place of yeo7"
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda c, r: c.ablate(r, atlas="yeo7", region="Visaul"),
+            "unknown region of phantom7 'Visaul'",
+        ),
+        (lambda c, r: c.ablate(r, atlas="yeo9", region="Vis"), "unknown atlas 'yeo9'"),
+        (lambda c, r: c.ablate(r, atlas="yeo7", regoin="Vis"), "unknown key 'regoin'.*'region'"),
+        (lambda c, r: c.perturb(r, kind="abl"), "unknown kind of perturb 'abl'"),
+        (lambda c, r: isi.score(r, r, ["pixcor"]), "unknown score 'pixcor'.*'pixcorr'"),
+        (lambda c, r: isi.load_chain("fantom"), "unknown preset 'fantom'.*'phantom'"),
+        (lambda c, r: isi.run("x.yaml", jobs=0), "jobs is 0; allowed: 1 or more"),
+    ],
+)
+def test_mistakes_are_named(call, message, chain):
+    response = chain.encode(chain.stimuli(n=3))
+    with pytest.raises((ProtocolError, ParameterError), match=message):
+        call(chain, response)
+
+
+def test_public_names_are_lazy_and_complete():
+    import insilico.run.store  # noqa: F401  (the room of the same name as the function)
+
+    assert callable(isi.run)
+    assert set(isi.__all__) <= set(dir(isi))
+    for name in isi.__all__:
+        assert callable(getattr(isi, name))
+    with pytest.raises(AttributeError, match="no attribute 'rum'"):
+        isi.rum  # noqa: B018
+
+
+def test_ablate_without_a_chain():
+    import numpy as np
+
+    from insilico.spaces import atlases, fsaverage5
+
+    bold = np.random.default_rng(0).uniform(1, 2, (2, fsaverage5.N_VERTICES)).astype(np.float32)
+    attrs = {"units": "z", "subject": "x", "hemodynamic_offset_s": 0.0, "source": "test"}
+    response = fsaverage5.response(bold, ["a", "b"], **attrs)
+    lesioned = isi.ablate(response, atlas="phantom7", region="Visual", fill="zero")
+    vis = atlases.load("phantom7").mask("Vis") & ~fsaverage5.medial_wall()
+    assert not lesioned["bold"].values[:, vis].any()
+    assert lesioned["bold"].values[:, ~vis & ~fsaverage5.medial_wall()].all()

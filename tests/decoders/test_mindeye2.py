@@ -1,0 +1,148 @@
+"""MindEye2 as a whole: published sizes and names, and the laws of the step."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+from insilico.decoders.mindeye2.model import MindEye2Config, MindEye2Model
+from insilico.decoders.mindeye2.step import MindEye2
+from insilico.decoders.weights import digest, folder
+from insilico.errors import SchemaError, SpaceError, WeightsError
+
+FAST = MindEye2(prior_steps=4, steps=2, captions=False)
+
+
+@pytest.fixture(scope="module")
+def response():
+    voxels = MindEye2Model.from_pretrained(folder("phantom", "mindeye2")).config.voxels[0]
+    bold = np.random.default_rng(0).standard_normal((3, 3, voxels)).astype(np.float32)
+    place = {name: ("voxel", np.zeros(voxels, np.float32)) for name in "xyz"}
+    return xr.Dataset(
+        {"bold": (("repeat", "stimulus", "voxel"), bold)},
+        coords={"stimulus": ["a", "b", "c"], "hemi": ("voxel", np.full(voxels, "L")), **place},
+        attrs={
+            "space": "phantom-subj01",
+            "units": "session z",
+            "subject": "phantom-subj01",
+            "hemodynamic_offset_s": 0.0,
+            "source": "phantom (simulated)",
+            "note": "phantom7 in place of yeo7",
+        },
+    )
+
+
+def test_published_sizes_and_names():
+    with torch.device("meta"):
+        model = MindEye2Model(MindEye2Config())
+    count = [sum(p.numel() for p in part.parameters()) for part in model.children()]
+    assert count == [64_409_600, 1_903_020_028, 259_865_216]
+    assert sum(count) == 2_227_294_844
+    state = model.state_dict()
+    assert len(state) == 249
+    assert {key.split(".")[0] for key in state} == {"ridge", "backbone", "diffusion_prior"}
+    shapes = {
+        "ridge.linears.0.weight": (4096, 15724),
+        "backbone.mixer_blocks2.3.1.3.bias": (1,),
+        "backbone.backbone_linear.weight": (425984, 4096),
+        "backbone.clip_proj.8.weight": (1664, 1664),
+        "backbone.bupsampler.mid_block.attentions.0.to_out.0.weight": (128, 128),
+        "backbone.bupsampler.up_blocks.2.resnets.0.conv_shortcut.weight": (32, 64, 1, 1),
+        "diffusion_prior.net.to_time_embeds.0.1.net.1.0.weight": (3328, 3328),
+        "diffusion_prior.net.causal_transformer.layers.5.0.rotary_emb.freqs": (16,),
+        "diffusion_prior.net.causal_transformer.layers.5.1.5.weight": (1664, 6656),
+        "diffusion_prior.noise_scheduler.p2_loss_weight": (100,),
+    }
+    assert {key: tuple(state[key].shape) for key in shapes} == shapes
+
+
+def test_a_reconstruction_says_where_it_comes_from(response):
+    made = FAST(response)
+    assert made["image"].dims == ("stimulus", "draw", "y_pixel", "x_pixel", "rgb")
+    assert made["image"].dtype == np.uint8
+    assert made["image"].shape == (3, 1, 64, 64, 3)
+    assert {"decoder": "mindeye2", "seed": 0, "source": "phantom (simulated)"}.items() <= (
+        made.attrs.items()
+    )
+    assert made.attrs["note"] == "phantom7 in place of yeo7"
+    assert len(made.attrs["weights"]) == 32
+
+
+def test_captions_are_words(response):
+    made = FAST.model_copy(update={"captions": True, "draws": 2})(response.isel(stimulus=[0]))
+    assert made["caption"].dims == ("stimulus", "draw")
+    assert all(str(text).startswith("a ") for text in made["caption"].values.flat)
+
+
+def test_repeats_are_averaged_in_the_outputs(response):
+    each = [FAST.conditions(response.isel(repeat=k)) for k in range(3)]
+    np.testing.assert_allclose(FAST.conditions(response), np.mean(each, 0), atol=1e-4)
+
+
+@pytest.mark.parametrize("chosen", [["b"], ["c", "a"]])
+def test_an_item_depends_on_nothing_beside_it(response, chosen):
+    step = FAST.model_copy(update={"draws": 2})
+    every = xr.DataArray(step.tokens(response), dims=("stimulus", "draw", "token", "width"))
+    every = every.assign_coords(stimulus=response["stimulus"].values).sel(stimulus=chosen)
+    part = response.sel(stimulus=chosen)
+    single = step.model_copy(update={"batch": 1})
+    assert np.abs(single.tokens(part) - every.values).max() < 1e-4
+    pictures = step(response)["image"].sel(stimulus=chosen).astype(int)
+    assert np.abs(single(part)["image"] - pictures).max() <= 1
+
+
+def test_noise_is_common_to_conditions_and_differs_between_draws(response):
+    same = response.assign(bold=response["bold"] * 0)
+    tokens = FAST.model_copy(update={"draws": 2}).tokens(same)
+    again = FAST.model_copy(update={"draws": 2}).tokens(same)
+    np.testing.assert_array_equal(tokens, again)
+    assert np.abs(tokens[:, 0] - tokens[:, 1]).max() > 0.1
+    assert np.abs(tokens[0] - tokens[1]).max() > 0.1
+    other = FAST.model_copy(update={"seed": 1, "draws": 2}).tokens(same)
+    assert np.abs(tokens - other).max() > 0.1
+
+
+def test_wrong_voxels_are_told(response):
+    with pytest.raises(SpaceError, match=r"reads \d+ voxels; .* has 100 voxels"):
+        FAST(response.isel(voxel=slice(100)))
+    with pytest.raises(SpaceError, match="has 100 vertices: .* adapter"):
+        FAST(response.isel(voxel=slice(100)).rename(voxel="vertex"))
+
+
+def test_nan_and_conditions_are_told(response):
+    broken = response.copy(deep=True)
+    broken["bold"][0, 1, 7] = np.nan
+    with pytest.raises(SchemaError, match="NaN .* b"):
+        FAST(broken)
+    with pytest.raises(SchemaError, match="one condition at a time"):
+        FAST(response.expand_dims(condition=["intact"]))
+
+
+def test_missing_weights_are_named_before_any_work(response, tmp_path):
+    with pytest.raises(WeightsError, match="no weights of mindeye2 .* holds nothing"):
+        FAST.model_copy(update={"weights": str(tmp_path)})(response)
+    (tmp_path / "mindeye2").mkdir()
+    with pytest.raises(WeightsError, match="no weights of unclip .* holds mindeye2"):
+        FAST.model_copy(update={"weights": str(tmp_path)})(response)
+    (tmp_path / "unclip").mkdir()
+    with pytest.raises(WeightsError, match="cannot be read"):
+        FAST.model_copy(update={"weights": str(tmp_path)})(response)
+
+
+def test_weights_keep_their_digest_until_they_change(tmp_path):
+    sizes = MindEye2Config(
+        voxels=[5], hidden=4, n_blocks=1, tokens=2, width=8, blurry=None, depth=1, heads=1,
+        head_width=8,
+    )  # fmt: skip
+    model = MindEye2Model(sizes)
+    model.save_pretrained(tmp_path)
+    first = digest(tmp_path)
+    again = MindEye2Model.from_pretrained(tmp_path)
+    betas = torch.ones(1, 5)
+    torch.testing.assert_close(again.condition(betas), model.eval().condition(betas))
+    with torch.no_grad():
+        model.ridge.linears[0].weight.add_(1)
+    model.save_pretrained(tmp_path)
+    assert digest(tmp_path) != first
