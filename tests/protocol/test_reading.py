@@ -24,7 +24,8 @@ conditions:
 scores: [pixcorr, ssim, clip_cosine, clip_two_way, bleu1]
 statistics:
   accuracy: {kind: encoding_accuracy, by: yeo7, ceiling: noise, null: spin, n: 1000}
-  gap:      {kind: paired, of: silenced, against: intact, control: matched}
+  gap:
+    {kind: paired, of: silenced, against: intact, control: matched, over: stimulus, correct: max}
 figures: [network_gap, lesion_effects, reconstruction_grid, surface_gap]
 """
 
@@ -133,11 +134,11 @@ MISTAKES = {
     ),
     "unknown figure": (
         ("[network_gap,", "[netwrok_gap,"),
-        r"p.yaml:14:figures.0: unknown figure 'netwrok_gap'; one of: .*'network_gap'\?",
+        r"p.yaml:15:figures.0: unknown figure 'netwrok_gap'; one of: .*'network_gap'\?",
     ),
     "unknown condition in a statistic": (
         ("against: intact", "against: intakt"),
-        r"p.yaml:13:statistics.gap.against: unknown condition 'intakt'; "
+        r"p.yaml:14:statistics.gap.against: unknown condition 'intakt'; "
         r"one of: measured, intact, silenced, matched \(did you mean 'intact'\?\)",
     ),
     "figure without its statistic": (
@@ -145,7 +146,7 @@ MISTAKES = {
             "kind: encoding_accuracy, by: yeo7, ceiling: noise, null: spin, n: 1000",
             "kind: paired, of: silenced, against: intact",
         ),
-        r"p.yaml:14:figures.0: network_gap draws a statistic of kind encoding_accuracy",
+        r"p.yaml:15:figures.0: network_gap draws a statistic of kind encoding_accuracy",
     ),
     "too few pairs": (
         ("seed: 7", "seed: 7\nadapter: {pairs: 1}"),
@@ -218,7 +219,7 @@ def test_several_mistakes_are_counted_and_all_listed(write):
         read(path)
     document = complete(path)
     found = lines(problems(document), document)
-    assert [line.split(":")[1] for line in found] == ["10", "13"]
+    assert [line.split(":")[1] for line in found] == ["10", "14"]
 
 
 def test_a_mistake_in_a_preset_names_the_preset(tmp_path, write):
