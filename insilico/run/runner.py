@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 import traceback
 from collections.abc import Iterable
@@ -180,7 +182,14 @@ def _pool(processes: int) -> Executor:
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
-    return ProcessPoolExecutor(processes, mp_context=get_context("spawn"))
+    threads = max(1, (os.cpu_count() or 1) // processes)
+    return ProcessPoolExecutor(processes, get_context("spawn"), _settle, (threads,))
+
+
+def _settle(threads: int) -> None:
+    """Share the cores among the processes, and leave ^C to the one that started them."""
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @lru_cache(maxsize=4)

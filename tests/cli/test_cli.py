@@ -43,7 +43,7 @@ def test_run_prints_the_summary_and_where_it_is(study, tmp_path, capsys):
     assert "A toy study" in said
     assert "Simulated" in said
     assert "phantom7 in place of yeo7" in said
-    assert f"103 jobs computed; results in {tmp_path / 'out'}" in said
+    assert f"43 jobs computed; results in {tmp_path / 'out'}" in said
     assert (tmp_path / "out" / "summary.txt").read_text().strip() in said
     assert cli.main(["run", str(study), "--out", str(tmp_path / "out"), "--set", "seed=8"]) == 0
     assert "nothing to compute" in capsys.readouterr().out
@@ -135,8 +135,8 @@ def test_wrong_usage_is_status_2(words, capsys):
 def test_check_says_what_would_run(study, capsys, tmp_path):
     assert cli.main(["check", str(study)]) == 0
     said = capsys.readouterr().out
-    assert "23 conditions, 2 statistics" in said
-    assert "103 jobs to compute" in said
+    assert "8 conditions, 2 statistics" in said
+    assert "43 jobs to compute" in said
     study.write_text(study.read_text().replace("silenced,", "silent,").replace("[brig", "[bring"))
     assert cli.main(["check", str(study)]) == 2
     lines = capsys.readouterr().err.splitlines()

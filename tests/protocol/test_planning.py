@@ -17,7 +17,7 @@ from insilico.protocol.read import read
 
 @pytest.fixture
 def planned(monkeypatch, tmp_path):
-    path = install(monkeypatch, tmp_path)
+    path = install(monkeypatch, tmp_path, "each")
 
     def planned(**changes):
         return plan(read(path, {k.replace("__", "."): v for k, v in changes.items()}).protocol)

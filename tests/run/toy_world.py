@@ -62,7 +62,7 @@ def save(figure, folder, name):
         figure.savefig(Path(folder) / f"{name}.{suffix}")
 
 
-def install(monkeypatch, folder: Path) -> Path:
+def install(monkeypatch, folder: Path, regions: str = "[Vis, Limbic]") -> Path:
     """Put the toys into the rooms' registries, and write the protocol; return its path."""
     import importlib
 
@@ -82,7 +82,7 @@ def install(monkeypatch, folder: Path) -> Path:
     monkeypatch.setenv("TOY_TRACE", str(folder / "trace.txt"))
     monkeypatch.setenv("INSILICO_STORE", str(folder / "store"))
     (folder / "toy.yaml").write_text(PRESET)
-    (folder / "study.yaml").write_text(PROTOCOL)
+    (folder / "study.yaml").write_text(PROTOCOL.replace("region: each", f"region: {regions}"))
     return folder / "study.yaml"
 
 
