@@ -35,8 +35,8 @@ class Ablate(Step):
     Notes
     -----
     The result's attributes tell what was done: `ablated` (all lesions so far), and of the last
-    one `ablated_places`, `fill`, `control` (``none`` or ``patch 0``), `control_overlap` (vertices
-    that the patch shares with the region) and `lesion`, the sentence that its figures must say.
+    one `ablated_places`, `fill`, `control` (``none`` or ``patch 0``) and `lesion`, the sentence
+    that its figures must say.
     """
 
     kind: ClassVar[str] = "ablate"
@@ -63,10 +63,7 @@ class Ablate(Step):
                 "ablate: control patches are matched on fsaverage5; this response lies in "
                 f"{response.attrs['space']}: ablate before the adapter, or set no control"
             )
-        return patches.matched_patch(*self._patch())
-
-    def _patch(self) -> tuple[str, str | None, int, int]:
-        return self.region, self.atlas, self.control_index, self.seed
+        return patches.matched_patch(self.region, self.atlas, self.control_index, self.seed)
 
     def __call__(self, response: xr.Dataset, training: xr.Dataset | None = None) -> xr.Dataset:
         """Return the response after the lesion.
@@ -100,7 +97,6 @@ class Ablate(Step):
             "ablated_places": places,
             "fill": self.fill,
             "control": control,
-            "control_overlap": patches.overlap(*self._patch()) if self.control else 0,
             "lesion": WHAT_IT_IS,
         }
 

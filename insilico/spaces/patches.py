@@ -3,9 +3,8 @@
 For each connected component of the region a patch grows geodesically from a random vertex of the
 same hemisphere until it has exactly as many vertices. The pieces keep one vertex's distance from
 one another and from the medial wall, so that the patch has as many components as the region, of
-the same sizes; its area agrees with the region's within 5 % in sum. It avoids the region; where
-the region leaves too little cortex (from some 35 % of it on), it shares the fewest vertices of ten
-arrangements, at most a quarter, and `overlap` says how many.
+the same sizes; its area agrees with the region's within 5 % in sum. It shares no vertex with the
+region: one that fills most of cortex has no control.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from scipy.sparse import csr_array, diags_array
+from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components, dijkstra
 
 from insilico.errors import RegionError
@@ -22,10 +21,8 @@ from insilico.spaces import fsaverage5, regions
 from insilico.step import generator
 
 AREA_TOLERANCE = 0.05
-MOST_OVERLAP = 0.25
 TRIES = 60
 ARRANGEMENTS = 10
-DETOUR = 1000.0  # how much longer a step into the region counts, where overlap is allowed
 
 
 def components(mask: np.ndarray) -> list[np.ndarray]:
@@ -57,61 +54,46 @@ def matched_patch(region: str, atlas: str | None, index: int, seed: int) -> np.n
     Raises
     ------
     RegionError
-        If no patch of that size fits, even with an overlap of a quarter.
+        If no patch of that size fits.
     """
     mask = regions.mask(region, atlas=atlas)
     patch = _matched(mask.tobytes(), int(index), int(seed))
     if patch is None:
         raise RegionError(
             f"no control patch of {mask.sum()} vertices in {len(components(mask))} pieces of the "
-            f"same area (within {AREA_TOLERANCE:.0%}) fits beside '{region}' (at most "
-            f"{MOST_OVERLAP:.0%} of overlap); use a smaller region, or no control"
+            f"same area (within {AREA_TOLERANCE:.0%}) fits beside '{region}'; use a smaller "
+            "region, or no control"
         )
     return patch
-
-
-def overlap(region: str, atlas: str | None, index: int, seed: int) -> int:
-    """Return how many vertices a control patch shares with its region: 0 wherever that fits."""
-    shared = matched_patch(region, atlas, index, seed) & regions.mask(region, atlas=atlas)
-    return int(shared.sum())
 
 
 @lru_cache(maxsize=256)
 def _matched(region: bytes, index: int, seed: int) -> np.ndarray | None:
     mask = np.frombuffer(region, bool)
-    names = ("control patch", short_digest(region), index)
     for arrangement in range(ARRANGEMENTS):
-        patch = _arranged(mask, True, generator(seed, *names, arrangement))
+        rng = generator(seed, "control patch", short_digest(region), index, arrangement)
+        patch = _arranged(mask, rng)
         if patch is not None:
-            return _frozen(patch)
-    rngs = [generator(seed, *names, "overlapping", k) for k in range(ARRANGEMENTS)]
-    found = [patch for rng in rngs if (patch := _arranged(mask, False, rng)) is not None]
-    least = min(found, key=lambda patch: (patch & mask).sum(), default=None)
-    fits = least is not None and (least & mask).sum() <= MOST_OVERLAP * mask.sum()
-    return _frozen(least) if least is not None and fits else None
-
-
-def _frozen(patch: np.ndarray) -> np.ndarray:
-    patch.setflags(write=False)
-    return patch
+            patch.setflags(write=False)
+            return patch
+    return None
 
 
 def _widened(mask: np.ndarray) -> np.ndarray:
     return mask | (fsaverage5.neighbours() @ mask.astype(float) > 0)
 
 
-def _arranged(mask: np.ndarray, avoid: bool, rng: np.random.Generator) -> np.ndarray | None:
+def _arranged(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:
     """Place one piece for each component, largest first; None if they do not fit."""
     area, patch = fsaverage5.areas(), np.zeros_like(mask)
-    taken = _widened(fsaverage5.medial_wall()) | (mask & avoid)
-    graph = fsaverage5.neighbours() if avoid else _reluctant(mask)
+    taken = _widened(fsaverage5.medial_wall()) | mask
     total = left = area[mask].sum()
     for component in components(mask):
         share = area[component].sum() / left
         left -= area[component].sum()
         wanted = share * (total - area[patch].sum())  # makes up for earlier pieces
         allowed = max(AREA_TOLERANCE / 2 * wanted, AREA_TOLERANCE / 100 * total)
-        grown = _grown(component, (wanted, allowed), ~taken, mask, graph, rng)
+        grown = _grown(component, (wanted, allowed), ~taken, rng)
         if grown is None:
             return None
         piece = np.zeros_like(mask)
@@ -120,33 +102,19 @@ def _arranged(mask: np.ndarray, avoid: bool, rng: np.random.Generator) -> np.nda
     return patch if abs(area[patch].sum() / total - 1) <= AREA_TOLERANCE else None
 
 
-@lru_cache(maxsize=1)
-def _detours(region: bytes) -> csr_array:
-    inside = np.frombuffer(region, bool)
-    lengths = diags_array(np.where(inside, DETOUR, 1.0))
-    return csr_array(lengths @ fsaverage5.neighbours() @ lengths)
-
-
-def _reluctant(mask: np.ndarray) -> csr_array:
-    """Return the mesh with long ways through the region: growth enters it last."""
-    return _detours(mask.tobytes())
-
-
 def _grown(
     component: np.ndarray,
     area: tuple[float, float],
     free: np.ndarray,
-    mask: np.ndarray,
-    graph: csr_array,
     rng: np.random.Generator,
 ) -> np.ndarray | None:
     """Return a disc of as many vertices: the first of the area (wanted, error allowed), or near."""
     pool = np.flatnonzero(free & (fsaverage5.hemisphere() == fsaverage5.hemisphere()[component[0]]))
     if len(pool) < len(component):
         return None
-    inner, best = graph[pool][:, pool], None
+    inner, best = fsaverage5.neighbours()[pool][:, pool], None
     piece = connected_components(inner, directed=False)[1]
-    roomy = np.flatnonzero((np.bincount(piece)[piece] >= len(component)) & ~mask[pool])
+    roomy = np.flatnonzero(np.bincount(piece)[piece] >= len(component))
     for start in rng.permutation(roomy)[:TRIES]:
         disc = pool[_disc(inner, int(start), len(component))]
         error = abs(fsaverage5.areas()[disc].sum() - area[0])

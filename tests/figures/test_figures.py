@@ -39,7 +39,8 @@ def accuracy():
     rows |= {"gap_against_elsewhere": np.array([-0.3] + [0.1] * 6)}
     gap = np.where(fsaverage5.medial_wall(), np.nan, fsaverage5.mesh("pial")[0][:, 1] / 100)
     return xr.Dataset(
-        {name: ("contrast", values) for name, values in rows.items()} | {"gap_map": ("vertex", gap)},
+        {name: ("contrast", values) for name, values in rows.items()}
+        | {"gap_map": ("vertex", gap)},
         coords={
             "contrast": list(atlas.regions),
             "colour": ("contrast", list(atlas.colours)),
@@ -53,7 +54,11 @@ def lesions():
     rng = np.random.default_rng(0)
     effect = rng.uniform(-0.3, 0, (3, 2))
     rows = {"effect": effect, "ci_low": effect - 0.1, "ci_high": effect + 0.1}
-    rows |= {"control_effect": effect + 0.2, "control_low": effect + 0.1, "control_high": effect + 0.3}
+    rows |= {
+        "control_effect": effect + 0.2,
+        "control_low": effect + 0.1,
+        "control_high": effect + 0.3,
+    }
     rows |= {"p_corrected": np.array([[0.01, 0.9]] * 3), "n": np.full((3, 2), 20)}
     rows |= {"p_corrected_control": np.array([[0.01, 0.9], [0.9, 0.9], [0.9, 0.9]])}
     return xr.Dataset(
@@ -78,7 +83,13 @@ def test_network_gap_draws_the_estimate(accuracy):
 @pytest.mark.parametrize("draw", [network_gap, surface_gap])
 def test_footer_says_n_null_source_and_note(draw, accuracy):
     said = words(draw(accuracy))
-    for part in ("n = 42 stimuli", "spin", "95 % percentile", "simulated", "phantom7 in place of yeo7"):
+    for part in (
+        "n = 42 stimuli",
+        "spin",
+        "95 % percentile",
+        "simulated",
+        "phantom7 in place of yeo7",
+    ):
         assert part in said
 
 
@@ -132,7 +143,9 @@ def test_save_writes_pdf_and_png_the_same_each_time(accuracy, tmp_path):
     paths = figures.save(network_gap(accuracy), tmp_path / "new", "gap")
     assert sorted(path.suffix for path in paths) == [".pdf", ".png"]
     first = [path.read_bytes() for path in paths]
-    assert [p.read_bytes() for p in figures.save(network_gap(accuracy), tmp_path / "new", "gap")] == first
+    assert [
+        p.read_bytes() for p in figures.save(network_gap(accuracy), tmp_path / "new", "gap")
+    ] == first
     assert sorted(p.name for p in (tmp_path / "new").iterdir()) == ["gap.pdf", "gap.png"]
 
 
