@@ -97,7 +97,7 @@ def test_lesion_effects_draw_every_contrast(lesions):
     figure = lesion_effects(lesions)
     panels = figure.axes
     assert [axes.get_title(loc="left") for axes in panels] == ["pixcorr", "bleu1"]
-    dots = [c for c in panels[0].collections if isinstance(c, PathCollection)][0]
+    dots = next(c for c in panels[0].collections if isinstance(c, PathCollection))
     expected = np.c_[lesions["effect"].values[:, 0], [2, 1, 0]]
     np.testing.assert_allclose(dots.get_offsets(), expected)
     assert sum(text.get_text() == "*" for text in panels[0].texts) == 1
