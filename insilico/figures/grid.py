@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from insilico.figures.page import DOUBLE_MM, SOFT, footer, need, sheet, styled
+from insilico.figures.page import DOUBLE_MM, LESION, SOFT, footer, need, sheet, styled
 
 
 @styled
@@ -19,14 +19,14 @@ def reconstruction_grid(stimuli: xr.Dataset, reconstruction: xr.Dataset, n: int 
     ----------
     stimuli : stimuli
     reconstruction : reconstruction, (condition, stimulus, draw)
-        The first draw is shown.
+        The first draw is shown. Its coordinates `name`, `region` and `control` say which
+        condition is what.
     n : int
         Rows: the first n stimuli, so that none is picked.
     """
     need(stimuli, "reconstruction_grid", "image")
-    need(reconstruction, "reconstruction_grid", "image", "condition")
-    labels = reconstruction["condition"].values.astype(str)
-    columns = [k for k, label in enumerate(labels) if label.count("/") < 2]  # no controls
+    need(reconstruction, "reconstruction_grid", "image", "condition", "name", "region", "control")
+    columns = np.flatnonzero(reconstruction["control"].values < 0)
     rows = min(n, reconstruction.sizes["stimulus"])
     width = DOUBLE_MM / (len(columns) + 1)
     figure = sheet(DOUBLE_MM, rows * (width + 6.2) + 18)
@@ -46,6 +46,7 @@ def reconstruction_grid(stimuli: xr.Dataset, reconstruction: xr.Dataset, n: int 
         reconstruction.attrs,
         reconstruction.sizes["stimulus"],
         f"the first {rows} are shown",
+        *([LESION] if (reconstruction["region"] != "").any() else []),
     )
     return figure
 

@@ -13,6 +13,7 @@ from matplotlib.patches import Patch
 from insilico.figures.page import (
     DOUBLE_MM,
     INK,
+    LESION,
     PALE,
     SOFT,
     footer,
@@ -23,7 +24,6 @@ from insilico.figures.page import (
 )
 
 PALETTE = ("#781286", "#4682B4", "#00760E", "#C43AFA", "#B4C85A", "#E69422", "#CD3E4E")
-WHAT_IT_IS = "A lesion here takes information from the read-out; nothing propagates to other areas"
 
 
 @styled
@@ -47,7 +47,7 @@ def lesion_effects(estimate: xr.Dataset) -> Figure:
     panels[0].set_ylim(-0.7, count - 0.3)
     panels[len(panels) // 2].set_xlabel(f"{estimate.attrs.get('statistic', 'effect')}")
     figure.legend(handles=_legend("control_effect" in estimate), loc="outside upper right", ncols=4)
-    footer(figure, estimate.attrs, stimuli_of(estimate), WHAT_IT_IS)
+    footer(figure, estimate.attrs, stimuli_of(estimate), LESION)
     return figure
 
 

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from insilico.errors import SchemaError, listed
 
 SINGLE_MM, DOUBLE_MM = 89, 183
+LESION = "A lesion here takes information from the read-out; nothing propagates to other areas"
 INK, SOFT, PALE = "#222222", "#777777", "#c9c9c9"
 STYLE: Any = {
     "font.family": "sans-serif",

@@ -124,12 +124,14 @@ def test_grid_leaves_controls_out():
         condition=labels,
         name=("condition", [label.split("/")[0] for label in labels]),
         region=("condition", ["", "", "Vis", "Vis"]),
+        control=("condition", [-1, -1, -1, 0]),
     )
     figure = reconstruction_grid(stimuli, made, n=2)
     assert len(figure.axes) == 2 * 4  # shown, measured, intact, silenced
     shown = figure.axes[0].images[0].get_array()
     assert np.array_equal(shown, stimuli["image"].values[0])
     assert "matched" not in words(figure)
+    assert "nothing propagates to other areas" in words(figure)
 
 
 def test_drawing_leaves_the_settings_alone(accuracy, lesions, tmp_path):
