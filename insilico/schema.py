@@ -116,7 +116,7 @@ def _require_parts(dataset: xr.Dataset, noun: str) -> None:
     _require(noun, "dimension", spec.dims, dataset.dims)
     _require(noun, "variable", spec.variables, dataset.data_vars)
     _require(noun, "coordinate", spec.coords, dataset.coords)
-    _require(noun, "attribute", spec.attrs, dataset.attrs)
+    _require(noun, "attribute", spec.attrs, [*dataset.attrs, *dataset.coords])
     if spec.any_variable and not set(spec.any_variable) & set(dataset.data_vars):
         raise SchemaError(
             f"{noun}: needs one of the variables {listed(spec.any_variable)}; "

@@ -15,29 +15,24 @@ SOURCE_SPACE = "fsaverage5"
 TAKEN = ("space", "units")
 
 
-def aligned(
-    source: xr.Dataset, target: xr.Dataset, pairs: int | None = None
-) -> tuple[xr.Dataset, xr.Dataset]:
+def aligned(source: xr.Dataset, target: xr.Dataset) -> tuple[xr.Dataset, xr.Dataset]:
     """Return both responses for the stimuli that they share, in the order of the source.
 
     Parameters
     ----------
     source, target : response
         On fsaverage5, and in voxels. A repeat dimension is averaged.
-    pairs : int, optional
-        Keep the first so many pairs only.
     """
     check(source, "response", space=SOURCE_SPACE)
     check_target(target)
     source, target = averaged(source, "source"), averaged(target, "target")
     common = source["stimulus"].values[np.isin(source["stimulus"], target["stimulus"])]
-    if len(common) < max(2, pairs or 2):
+    if len(common) < 2:
         raise ParameterError(
-            f"an adapter needs {max(2, pairs or 2)} stimuli with both responses; the source "
+            f"an adapter needs 2 stimuli with both responses; the source "
             f"({listed(source['stimulus'].values, 2)}) and the target "
             f"({listed(target['stimulus'].values, 2)}) share {len(common)}"
         )
-    common = common[:pairs]
     return source.sel(stimulus=common), target.sel(stimulus=common)
 
 

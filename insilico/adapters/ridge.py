@@ -28,13 +28,10 @@ class Ridge(Step):
     alpha : float or tuple of float
         Penalty, in scikit-learn's convention (on sums over stimuli). Of several, each voxel gets
         the one with the least exact leave-one-out error.
-    pairs : int, optional
-        Use the first so many of the stimuli that both responses share; by default all.
     """
 
     kind: ClassVar[str] = "ridge"
     alpha: Penalty | Annotated[tuple[Penalty, ...], Field(min_length=1)] = 1000.0
-    pairs: int | None = Field(default=None, ge=2)
 
     def fit(self, source: xr.Dataset, target: xr.Dataset) -> xr.Dataset:
         """Learn voxels from vertices.
@@ -52,7 +49,7 @@ class Ridge(Step):
             ``source_mean``, ``source_scale`` (vertex; scale 0 where left out), ``target_mean``,
             ``target_scale``, ``alpha`` (voxel).
         """
-        source, target = aligned(source, target, self.pairs)
+        source, target = aligned(source, target)
         x, y = source["bold"].values, target["bold"].values
         x_mean, x_scale = mean_and_scale(x)
         y_mean, y_scale = mean_and_scale(y)

@@ -74,7 +74,7 @@ def dataset(scenes: list[Scene], sounds: bool = False) -> xr.Dataset:
     named["split"] = ("stimulus", np.array([s.id.split("-")[1] for s in scenes]))
     named["held_out"] = ("stimulus", np.array([s.held_out for s in scenes]))
     coords = {"stimulus": [s.id for s in scenes], **named}
-    attrs: dict[str, Any] = {"source": "phantom", "modality": "image"}
+    attrs: dict[str, Any] = {"source": "phantom (simulated)", "modality": "image"}
     if sounds:
         attrs["sampling_rate_hz"] = SAMPLE_RATE_HZ
     return check(xr.Dataset(variables, coords=coords, attrs=attrs), "stimuli")

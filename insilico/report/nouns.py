@@ -19,7 +19,8 @@ from insilico.schema import NOUNS
 LABELS = {"name": "base", "region": "region", "control": "control", "chain": "source"}
 """Coordinate of `condition` to the field of the plan's row."""
 
-KEPT = ("ablated", "fill")
+KEPT = ("ablated", "fill", "subject")
+"""Attributes that differ between conditions: they become coordinates."""
 
 
 class Assembly:
@@ -59,8 +60,8 @@ class Assembly:
         datasets = [obtain(job, self.store) for _, job in there]
         joined = stacked(datasets, [branch.row.name for branch, _ in there])
         for name in KEPT:
-            if any(name in dataset.attrs for dataset in datasets):
-                texts = [str(dataset.attrs.get(name, "")) for dataset in datasets]
+            texts = [str(dataset.attrs.get(name, "")) for dataset in datasets]
+            if len(set(texts)) > 1:
                 joined = joined.assign_coords({name: ("condition", texts)})
         return joined.assign_coords(self._labels([branch for branch, _ in there]))
 

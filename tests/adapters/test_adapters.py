@@ -152,14 +152,6 @@ def test_order_of_stimuli_does_not_matter(pair):
     np.testing.assert_allclose(Ridge()(new, turned)["bold"], Ridge()(new, given)["bold"], rtol=1e-4)
 
 
-def test_pairs_limits_the_fit(pair):
-    source, target, _, _ = pair
-    fitted = Ridge(pairs=20).fit(source, target)
-    assert list(fitted["stimulus"].values) == list(source["stimulus"].values[:20])
-    with pytest.raises(ParameterError, match="share 70"):
-        Ridge(pairs=71).fit(source, target)
-
-
 def test_medial_wall_has_no_say(pair):
     source, target, new, _ = pair
     fitted = Ridge().fit(source, target)
