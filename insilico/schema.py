@@ -33,7 +33,10 @@ from insilico.errors import ParameterError, SchemaError, SpaceError, listed, not
 
 @dataclass(frozen=True)
 class Noun:
-    """What a dataset must be to carry this name."""
+    """What a dataset must be to carry this name.
+
+    An attribute may also be a coordinate, where it differs between conditions.
+    """
 
     dims: tuple[str, ...]
     variables: tuple[str, ...]

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from insilico.figures.page import DOUBLE_MM, LESION, SOFT, footer, need, sheet, styled
+from insilico.figures.page import DOUBLE_MM, SOFT, footer, need, sheet, styled
 
 
 @styled
@@ -46,7 +46,6 @@ def reconstruction_grid(stimuli: xr.Dataset, reconstruction: xr.Dataset, n: int 
         reconstruction.attrs,
         reconstruction.sizes["stimulus"],
         f"the first {rows} are shown",
-        *([LESION] if (reconstruction["region"] != "").any() else []),
     )
     return figure
 

@@ -13,7 +13,6 @@ from matplotlib.patches import Patch
 from insilico.figures.page import (
     DOUBLE_MM,
     INK,
-    LESION,
     PALE,
     SOFT,
     footer,
@@ -47,7 +46,7 @@ def lesion_effects(estimate: xr.Dataset) -> Figure:
     panels[0].set_ylim(-0.7, count - 0.3)
     panels[len(panels) // 2].set_xlabel(f"{estimate.attrs.get('statistic', 'effect')}")
     figure.legend(handles=_legend("control_effect" in estimate), loc="outside upper right", ncols=4)
-    footer(figure, estimate.attrs, stimuli_of(estimate), LESION)
+    footer(figure, estimate.attrs, stimuli_of(estimate))
     return figure
 
 

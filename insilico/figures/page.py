@@ -17,7 +17,6 @@ from matplotlib.figure import Figure
 from insilico.errors import SchemaError, listed
 
 SINGLE_MM, DOUBLE_MM = 89, 183
-LESION = "A lesion here takes information from the read-out; nothing propagates to other areas"
 INK, SOFT, PALE = "#222222", "#777777", "#c9c9c9"
 STYLE: Any = {
     "font.family": "sans-serif",
@@ -76,15 +75,15 @@ def need(dataset: xr.Dataset, figure: str, *names: str) -> None:
 
 
 def footer(figure: Figure, attrs: Mapping[str, Any], n: object, *more: str) -> None:
-    """Write below a figure its n, interval, test, null, correction, source and notes."""
+    """Write below a figure its n, interval, tests, source and notes, and what a lesion is."""
     parts = [f"n = {n} stimuli"]
     for key in ("interval", "test", "null", "correction"):
         if attrs.get(key):
             parts.append(f"{key}: {attrs[key]}" if key != "interval" else f"bars: {attrs[key]}")
     parts += [str(attrs[key]) for key in ("source", "note") if attrs.get(key)]
-    parts += more
+    parts += [*more, str(attrs.get("lesion", "")).rstrip(".")]
     width = int(figure.get_figwidth() * 25.4 * 0.98)
-    text = textwrap.fill("; ".join(parts) + ".", width)
+    text = textwrap.fill("; ".join(filter(None, parts)) + ".", width)
     figure.supxlabel(text, fontsize=5.2, color=SOFT, ha="left", x=0.01)
 
 

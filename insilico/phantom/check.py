@@ -53,17 +53,13 @@ class Row:
         return "minimum" if self.value >= self.minimum else "BELOW"
 
 
-def wilson(hits: np.ndarray, z: float = 1.96) -> tuple[float, float, float]:
-    """Return a share with its Wilson interval."""
-    n, share = len(hits), float(np.mean(hits))
-    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    return share, float(middle - half), float(middle + half)
-
-
 def share(what: str, score: str, hits: np.ndarray, *gate: float) -> Row:
-    """Make a row from hits; `gate` is minimum and target."""
-    return Row(what, score, *wilson(np.asarray(hits, float)), len(hits), *gate)
+    """Make a row from hits, with its Wilson interval; `gate` is minimum and target."""
+    from statsmodels.stats.proportion import proportion_confint
+
+    hits = np.asarray(hits, float)
+    low, high = proportion_confint(hits.sum(), len(hits), method="wilson")
+    return Row(what, score, float(hits.mean()), float(low), float(high), len(hits), *gate)
 
 
 def judged(images: np.ndarray, stimuli: xr.Dataset) -> dict[str, np.ndarray]:

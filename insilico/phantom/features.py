@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from insilico.errors import StimulusError
-from insilico.phantom.scenes import ATTRIBUTES, draw_scenes, render
+from insilico.phantom.scenes import ATTRIBUTES, SOURCE, draw_scenes, render
 from insilico.step import generator
 
 GRID = 16
@@ -107,7 +107,7 @@ def check_phantom(stimuli: xr.Dataset) -> None:
     """Refuse stimuli to which the phantom's subjects have no answer."""
     needed = ["image", *ATTRIBUTES]
     missing = [name for name in needed if name not in stimuli.variables]
-    if stimuli.attrs.get("source") == "phantom" and not missing:
+    if stimuli.attrs.get("source") == SOURCE and not missing:
         return
     ids = stimuli["stimulus"].values if "stimulus" in stimuli.coords else ["these stimuli"]
     raise StimulusError(

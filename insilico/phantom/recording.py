@@ -11,6 +11,7 @@ from pydantic import Field
 from insilico.phantom import anatomy
 from insilico.phantom.cohort import REPEATS, Cohort
 from insilico.phantom.features import check_phantom
+from insilico.phantom.scenes import SOURCE
 from insilico.schema import check
 from insilico.step import Step
 
@@ -64,7 +65,7 @@ class PhantomRecording(Step):
             "units": "session z",
             "subject": subject,
             "hemodynamic_offset_s": 0.0,
-            "source": "phantom (simulated)",
+            "source": SOURCE,
             "recording": f"phantom cohort {self.seed}",
             "n_repeats": REPEATS,
         }

@@ -31,6 +31,7 @@ ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "size": tuple(SIZES),
 }
 COMBINATIONS: tuple[tuple[str, ...], ...] = tuple(itertools.product(*ATTRIBUTES.values()))
+SOURCE = "phantom (simulated)"
 SPLITS = ("train", "seen", "unseen", "test")
 N_HELD_OUT = 345
 

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from pydantic import Field
 
-from insilico.phantom.scenes import ATTRIBUTES, Scene, caption, draw_scene, render, sound
+from insilico.phantom.scenes import ATTRIBUTES, SOURCE, Scene, caption, draw_scene, render, sound
 from insilico.phantom.sounds import SAMPLE_RATE_HZ
 from insilico.schema import check
 from insilico.step import Step, batches
@@ -74,7 +74,7 @@ def dataset(scenes: list[Scene], sounds: bool = False) -> xr.Dataset:
     named["split"] = ("stimulus", np.array([s.id.split("-")[1] for s in scenes]))
     named["held_out"] = ("stimulus", np.array([s.held_out for s in scenes]))
     coords = {"stimulus": [s.id for s in scenes], **named}
-    attrs: dict[str, Any] = {"source": "phantom (simulated)", "modality": "image"}
+    attrs: dict[str, Any] = {"source": SOURCE, "modality": "image"}
     if sounds:
         attrs["sampling_rate_hz"] = SAMPLE_RATE_HZ
     return check(xr.Dataset(variables, coords=coords, attrs=attrs), "stimuli")

@@ -12,7 +12,6 @@ from insilico.protocol.plan import Plan
 from insilico.run.runner import Failure
 
 WIDTH = 96
-LESION = "A lesion here takes information from the read-out; nothing propagates to other areas."
 
 
 def summary(plan: Plan, nouns: Mapping[str, xr.Dataset], failures: Mapping[str, Failure]) -> str:
@@ -45,8 +44,7 @@ def _head(plan: Plan, nouns: Mapping[str, xr.Dataset]) -> list[str]:
         lines.append("Simulated: these are responses of the phantom, not of a person's brain.")
     if plan.note:
         lines.append(f"Note: {plan.note}.")
-    if any(branch.row.perturb for branch in plan.branches):
-        lines.append(LESION)
+    lines += dict.fromkeys(str(n.attrs["lesion"]) for n in nouns.values() if "lesion" in n.attrs)
     stimuli = nouns.get("stimuli")
     if stimuli is not None:
         lines.append(f"{stimuli.sizes['stimulus']} stimuli, {len(plan.branches)} conditions.")

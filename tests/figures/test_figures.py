@@ -24,6 +24,7 @@ ATTRS = {
     "source": "phantom (simulated)",
     "note": "phantom7 in place of yeo7",
 }
+LESION = {"lesion": "Nothing propagates to other areas."}
 
 
 def words(figure):
@@ -64,7 +65,7 @@ def lesions():
     return xr.Dataset(
         {name: (("contrast", "metric"), values) for name, values in rows.items()},
         coords={"contrast": ["Vis", "Cont", "Default"], "metric": ["pixcorr", "bleu1"]},
-        attrs=ATTRS,
+        attrs=ATTRS | LESION,
     )
 
 
@@ -102,7 +103,7 @@ def test_lesion_effects_draw_every_contrast(lesions):
     np.testing.assert_allclose(dots.get_offsets(), expected)
     assert sum(text.get_text() == "*" for text in panels[0].texts) == 1
     assert not panels[1].texts
-    assert "nothing propagates to other areas" in words(figure)
+    assert "Nothing propagates to other areas" in words(figure)
     assert "n = 20 stimuli" in words(figure)
 
 
@@ -126,12 +127,12 @@ def test_grid_leaves_controls_out():
         region=("condition", ["", "", "Vis", "Vis"]),
         control=("condition", [-1, -1, -1, 0]),
     )
-    figure = reconstruction_grid(stimuli, made, n=2)
+    figure = reconstruction_grid(stimuli, made.assign_attrs(LESION), n=2)
     assert len(figure.axes) == 2 * 4  # shown, measured, intact, silenced
     shown = figure.axes[0].images[0].get_array()
     assert np.array_equal(shown, stimuli["image"].values[0])
     assert "matched" not in words(figure)
-    assert "nothing propagates to other areas" in words(figure)
+    assert "Nothing propagates to other areas" in words(figure)
 
 
 def test_drawing_leaves_the_settings_alone(accuracy, lesions, tmp_path):

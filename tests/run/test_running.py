@@ -161,7 +161,7 @@ def test_outputs_open_with_xarray_and_say_what_they_are(study, tmp_path):
     assert response["bold"].dtype == "float32"
     assert response["region"].values[2] == "Vis"
     assert "phantom7 in place of yeo7" in results.summary
-    assert "nothing propagates to other areas" in results.summary
+    assert "Nothing propagates to other areas" in results.summary
     with pytest.raises(InsilicoError, match=r"holds no estimate-gop.nc; it holds .*estimate-gap"):
         results.open("estimate-gop")
 

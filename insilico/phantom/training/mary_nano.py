@@ -20,7 +20,7 @@ import xarray as xr
 from insilico.encoders.network import MaryNanoConfig, MaryNanoModel
 from insilico.phantom import anatomy
 from insilico.phantom.cohort import Cohort
-from insilico.phantom.scenes import ATTRIBUTES, draw_scene
+from insilico.phantom.scenes import ATTRIBUTES, SOURCE, draw_scene
 from insilico.phantom.training.course import Course, Draw, Losses
 from insilico.phantom.training.data import WORLD, Pictures, pictures
 from insilico.phantom.training.muon import optimizers_for
@@ -42,7 +42,7 @@ def as_stimuli(shown: Pictures, split: str, rows: range) -> xr.Dataset:
     return xr.Dataset(
         {"image": (pixels, image)},
         coords={"stimulus": [scene.id for scene in scenes], **named},
-        attrs={"source": "phantom"},
+        attrs={"source": SOURCE},
     )
 
 
