@@ -29,7 +29,7 @@ def reconstruction_grid(stimuli: xr.Dataset, reconstruction: xr.Dataset, n: int 
     columns = np.flatnonzero(reconstruction["control"].values < 0)
     rows = min(n, reconstruction.sizes["stimulus"])
     width = DOUBLE_MM / (len(columns) + 1)
-    figure = sheet(DOUBLE_MM, rows * (width + 6.2) + 18)
+    figure = sheet(DOUBLE_MM, rows * (width + 6.2) + 14.5)
     panels = figure.subplots(rows, len(columns) + 1, squeeze=False)
     figure.set_layout_engine("constrained", w_pad=0.008, h_pad=0.008, wspace=0.01, hspace=0.01)
     for row in range(rows):
@@ -62,5 +62,5 @@ def _picture(axes, one: xr.Dataset, width_mm: float) -> None:
     for side in axes.spines.values():
         side.set_visible(False)
     if "caption" in one:
-        text = textwrap.fill(str(one["caption"].values), max(10, int(width_mm * 1.35)))
-        axes.set_xlabel(text, fontsize=3.6, color=SOFT, labelpad=1.5)
+        text = textwrap.fill(str(one["caption"].values), max(10, int(width_mm * 1.1)))
+        axes.set_xlabel(text, fontsize=4.6, color=SOFT, labelpad=1.5, linespacing=1.0)

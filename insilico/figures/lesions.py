@@ -63,11 +63,12 @@ def _panel(axes, one: xr.Dataset) -> None:
     shown = one["p_corrected"].values < 0.05
     faces = [c if s else "white" for c, s in zip(colours, shown, strict=True)]
     axes.scatter(effect, y, s=16, color=faces, edgecolor=colours, linewidth=1.0, zorder=3)
-    axes.locator_params(axis="x", nbins=4)
+    axes.locator_params(axis="x", nbins=3)
+    axes.use_sticky_edges = False
     axes.margins(x=0.16)
     if "p_corrected_control" in one:
         star = one["p_corrected_control"].values < 0.05
-        left = np.minimum(one["ci_low"].values, effect)
+        left = np.minimum(one["ci_low"].values, np.minimum(effect, one["control_low"].values))
         for k in np.flatnonzero(star):
             axes.annotate(
                 "*",

@@ -103,6 +103,9 @@ def save(figure: Figure, folder: str | Path, name: str) -> list[Path]:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     written = []
+    with style():
+        figure.draw_without_rendering()  # the layout is found once, for both files
+    figure.set_layout_engine("none")
     for suffix, metadata in (("pdf", {"CreationDate": None}), ("png", {"Software": None})):
         part, file = folder / f".{name}.part", folder / f"{name}.{suffix}"
         with style():

@@ -80,7 +80,7 @@ def surface_map(
         view(axes, colours, hemi, side)
         lateral = (hemi == "L") == (side == -1)
         axes.set_title(
-            f"{'left' if hemi == 'L' else 'right'} {'lateral' if lateral else 'medial'}", y=-0.08
+            f"{'left' if hemi == 'L' else 'right'} {'lateral' if lateral else 'medial'}", y=-0.2
         )
     bar = figure.colorbar(
         ScalarMappable(Normalize(*limits), cmap), ax=panels, shrink=0.6, aspect=18, pad=0.01
