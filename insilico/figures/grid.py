@@ -29,9 +29,9 @@ def reconstruction_grid(stimuli: xr.Dataset, reconstruction: xr.Dataset, n: int 
     columns = np.flatnonzero(reconstruction["control"].values < 0)
     rows = min(n, reconstruction.sizes["stimulus"])
     width = DOUBLE_MM / (len(columns) + 1)
-    figure = sheet(DOUBLE_MM, rows * (width + 6.2) + 14.5)
+    figure = sheet(DOUBLE_MM, rows * (width + 6.0) + 14)
     panels = figure.subplots(rows, len(columns) + 1, squeeze=False)
-    figure.set_layout_engine("constrained", w_pad=0.008, h_pad=0.008, wspace=0.01, hspace=0.01)
+    figure.set_layout_engine("constrained", w_pad=0.008, h_pad=0.028, wspace=0.01, hspace=0)
     for row in range(rows):
         shown = stimuli.sel(stimulus=reconstruction["stimulus"].values[row])
         _picture(panels[row, 0], shown, width)
