@@ -9,6 +9,7 @@ noun                      dimensions                                            
 stimuli                   stimulus                                               image, caption,
                                                                                  sound or path
 response                  [subject, repeat, condition] stimulus × vertex|voxel   bold
+                          (or row × vertex|voxel: rows of unequal timelines)
 reconstruction            [condition] stimulus × draw                            image, caption
 score                     [condition] stimulus × draw × metric                   value
 estimate                  contrast × metric, region, vertex or voxel             effect, ci_low,
@@ -54,7 +55,7 @@ NOUNS = {
         attrs=("source",),
     ),
     "response": Noun(
-        dims=("stimulus",),
+        dims=(),
         variables=("bold",),
         coords=("hemi", "x", "y", "z"),
         attrs=("space", "units", "subject", "hemodynamic_offset_s", "source"),
@@ -80,7 +81,9 @@ NOUNS = {
 PLACES = ("vertex", "voxel")
 
 
-def check(dataset: xr.Dataset, noun: str, *, space: str | None = None) -> xr.Dataset:
+def check(
+    dataset: xr.Dataset, noun: str, *, space: str | None = None, rows: bool = False
+) -> xr.Dataset:
     """Return the dataset if it is the noun it is taken for.
 
     Parameters
@@ -91,6 +94,8 @@ def check(dataset: xr.Dataset, noun: str, *, space: str | None = None) -> xr.Dat
         One of `NOUNS`.
     space : str, optional
         For responses: the space needed, such as ``"fsaverage5"``.
+    rows : bool
+        For responses: whether they may lie in rows of unequal timelines instead of stimuli.
 
     Raises
     ------
@@ -110,7 +115,7 @@ def check(dataset: xr.Dataset, noun: str, *, space: str | None = None) -> xr.Dat
     if "stimulus" in dataset.dims:
         _require_ids(dataset, noun)
     if noun == "response":
-        _require_response(dataset, space)
+        _require_response(dataset, space, rows)
     return dataset
 
 
@@ -142,18 +147,20 @@ def _require_ids(dataset: xr.Dataset, noun: str) -> None:
         raise SchemaError(f"{noun}: stimulus ids repeat: {listed(ids[counts > 1], 3)}")
 
 
-def _require_response(dataset: xr.Dataset, space: str | None) -> None:
+def _require_response(dataset: xr.Dataset, space: str | None, rows: bool) -> None:
     place = place_of(dataset)
     bold = dataset["bold"]
-    if bold.dims[-2:] != ("stimulus", place):
-        raise SchemaError(f"response: bold must end in (stimulus, {place}); has {bold.dims}")
+    items = "row" if rows and "row" in bold.dims else "stimulus"
+    if bold.dims[-2:] != (items, place):
+        hint = "; average the rows of each timeline first" if "row" in bold.dims else ""
+        raise SchemaError(f"response: bold must end in ({items}, {place}); has {bold.dims}{hint}")
+    if items == "row":
+        _require("response in rows", "coordinate", ("timeline", "time"), dataset.coords)
     if bold.dtype != np.float32:
         raise SchemaError(f"response: bold must be float32; is {bold.dtype}")
     if not np.isfinite(bold.values).all():
-        finite = xr.apply_ufunc(np.isfinite, bold).all(
-            [dim for dim in bold.dims if dim != "stimulus"]
-        )
-        bad = bold["stimulus"].values[~finite.values]
+        finite = xr.apply_ufunc(np.isfinite, bold).all([dim for dim in bold.dims if dim != items])
+        bad = bold["stimulus" if items == "stimulus" else "timeline"].values[~finite.values]
         raise SchemaError(f"response: NaN or infinite bold in stimuli {listed(bad, 3)}")
     if space is not None and dataset.attrs["space"] != space:
         raise SpaceError(

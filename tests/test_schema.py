@@ -61,3 +61,21 @@ def test_space_mismatch_raises():
 def test_array_is_refused():
     with pytest.raises(SchemaError, match="got ndarray"):
         schema.check(np.zeros((3, 4)), "response")
+
+
+def in_rows():
+    labels = {"timeline": ("row", ["a", "a", "b", "b"]), "time": ("row", [0.0, 1.0, 0.0, 1.0])}
+    response = schema.sample("response", n=4).drop_vars("stimulus").rename(stimulus="row")
+    return response.assign_coords(labels)
+
+
+def test_rows_of_timelines_only_where_they_are_welcome():
+    assert schema.check(in_rows(), "response", rows=True).sizes["row"] == 4
+    with pytest.raises(SchemaError, match="average the rows"):
+        schema.check(in_rows(), "response")
+    with pytest.raises(SchemaError, match="timeline"):
+        schema.check(in_rows().drop_vars("timeline"), "response", rows=True)
+    spoiled = in_rows()
+    spoiled["bold"][2, 0] = np.nan
+    with pytest.raises(SchemaError, match="NaN or infinite bold in stimuli b"):
+        schema.check(spoiled, "response", rows=True)
