@@ -114,6 +114,8 @@ def check(
     _require_parts(dataset, noun)
     if "stimulus" in dataset.dims:
         _require_ids(dataset, noun)
+    if "image" in dataset and dataset["image"].dtype != np.uint8:
+        raise SchemaError(f"{noun}: image must be uint8, 0 to 255; is {dataset['image'].dtype}")
     if noun == "response":
         _require_response(dataset, space, rows)
     return dataset
@@ -156,6 +158,8 @@ def _require_response(dataset: xr.Dataset, space: str | None, rows: bool) -> Non
         raise SchemaError(f"response: bold must end in ({items}, {place}); has {bold.dims}{hint}")
     if items == "row":
         _require("response in rows", "coordinate", ("timeline", "time"), dataset.coords)
+    if not set(np.unique(dataset["hemi"].values.astype(str))) <= {"L", "R"}:
+        raise SchemaError("response: hemi must be 'L' or 'R' for every " + place)
     if bold.dtype != np.float32:
         raise SchemaError(f"response: bold must be float32; is {bold.dtype}")
     if not np.isfinite(bold.values).all():
@@ -165,6 +169,36 @@ def _require_response(dataset: xr.Dataset, space: str | None, rows: bool) -> Non
     if space is not None and dataset.attrs["space"] != space:
         raise SpaceError(
             f"a response in {space} is needed; this one lies in {dataset.attrs['space']}"
+        )
+
+
+def require_varying(response: xr.Dataset, name: str, cortex: np.ndarray | None = None) -> None:
+    """Raise if a response tells nothing: one number over all places, or the same for all stimuli.
+
+    Parameters
+    ----------
+    response : response
+        One that went through a lesion is let pass: a lesion of everything leaves nothing.
+    name : str
+        What to call it.
+    cortex : bool (place,), optional
+        Places that count; all of them where left out.
+    """
+    if "ablated" in response.attrs:
+        return
+    bold, place = response["bold"].values, place_of(response)
+    bold = bold if cortex is None else bold[..., cortex]
+    flat = (bold.max(-1) == bold.min(-1)).reshape(-1, bold.shape[-2]).any(0)
+    if flat.any():
+        constant = response["stimulus"].values[flat]
+        raise SchemaError(
+            f"{name} is constant over every {place} for {listed(constant, 3)}; "
+            "was it filled with zeros?"
+        )
+    if bold.shape[-2] > 1 and (bold.max(-2) == bold.min(-2)).all():
+        raise SchemaError(
+            f"{name} is the same for all {bold.shape[-2]} stimuli; it tells nothing about them: "
+            "check the encoder, or the file it was read from"
         )
 
 

@@ -50,8 +50,10 @@ class Step(BaseModel):
 
 
 @dataclass(frozen=True)
-class Registry(Mapping[str, type[Step]]):
+class Registry(Mapping[str, Any]):
     """The kinds of one room, addressed by strings and imported when asked for.
+
+    Steps, but for figures: those are functions of datasets.
 
     Other packages add kinds through the entry-point group ``insilico.<room>``.
     """
@@ -64,7 +66,7 @@ class Registry(Mapping[str, type[Step]]):
         found = {point.name: point.value for point in entry_points(group=f"insilico.{self.room}")}
         return {**found, **self.kinds}
 
-    def __getitem__(self, kind: str) -> type[Step]:
+    def __getitem__(self, kind: str) -> Any:
         addresses = self.addresses()
         if kind not in addresses:
             raise ParameterError(not_one_of(f"{self.room} kind", kind, addresses))

@@ -9,10 +9,12 @@ import numpy as np
 import xarray as xr
 
 from insilico.errors import ParameterError, SchemaError, SpaceError, listed
-from insilico.schema import check, place_of
+from insilico.schema import check, place_of, require_varying
+from insilico.spaces import fsaverage5
 
 SOURCE_SPACE = "fsaverage5"
 TAKEN = ("space", "units")
+ORDER = ("hemi", "x", "y", "z")
 
 
 def aligned(source: xr.Dataset, target: xr.Dataset) -> tuple[xr.Dataset, xr.Dataset]:
@@ -23,7 +25,7 @@ def aligned(source: xr.Dataset, target: xr.Dataset) -> tuple[xr.Dataset, xr.Data
     source, target : response
         On fsaverage5, and in voxels. A repeat dimension is averaged.
     """
-    check(source, "response", space=SOURCE_SPACE)
+    check_source(source)
     check_target(target)
     source, target = averaged(source, "source"), averaged(target, "target")
     common = source["stimulus"].values[np.isin(source["stimulus"], target["stimulus"])]
@@ -34,6 +36,13 @@ def aligned(source: xr.Dataset, target: xr.Dataset) -> tuple[xr.Dataset, xr.Data
             f"({listed(target['stimulus'].values, 2)}) share {len(common)}"
         )
     return source.sel(stimulus=common), target.sel(stimulus=common)
+
+
+def check_source(source: xr.Dataset) -> None:
+    """Raise unless the source is a response on fsaverage5, in its order."""
+    check(source, "response", space=SOURCE_SPACE)
+    if source.sizes["vertex"] == fsaverage5.N_VERTICES:
+        fsaverage5.check_order(source)
 
 
 def check_target(target: xr.Dataset) -> None:
@@ -61,9 +70,13 @@ def place_coords(response: xr.Dataset) -> dict[str, xr.DataArray]:
     return {str(k): v for k, v in response.coords.items() if v.dims == (place,)}
 
 
-def keep_target(fitted: xr.Dataset, target: xr.Dataset, kind: str) -> xr.Dataset:
-    """Label fitted parameters with the target's places and attributes."""
-    fitted = fitted.assign_coords(place_coords(target))
+def keep_places(
+    fitted: xr.Dataset, source: xr.Dataset, target: xr.Dataset, kind: str
+) -> xr.Dataset:
+    """Label fitted parameters with the source's vertices, the target's places and attributes."""
+    vertices = {name: source[name] for name in ORDER if name in source.coords}
+    at = {f"source_{name}": ("vertex", values.values) for name, values in vertices.items()}
+    fitted = fitted.assign_coords({**place_coords(target), **at})
     attrs = json.dumps(dict(target.attrs), default=str)
     return fitted.assign_attrs(adapter=kind, target=attrs)
 
@@ -112,4 +125,18 @@ def check_vertices(response: xr.Dataset, fitted: xr.Dataset) -> np.ndarray:
             f"the adapter was fitted on {fitted.attrs['n_vertices']} vertices; "
             f"this response has {response.sizes['vertex']}"
         )
+    for name in ORDER:
+        known = fitted.coords.get(f"source_{name}")
+        if known is not None and not _alike(known.values, response[name].values):
+            raise SpaceError(
+                f"'{name}' of this response's vertices is not that of the adapter's: another order "
+                "(hemispheres swapped?); left comes first, vertex by vertex as in fsaverage5"
+            )
+    require_varying(response, "the response to adapt")
     return response["bold"].values
+
+
+def _alike(one: np.ndarray, other: np.ndarray) -> bool:
+    if one.dtype.kind == "f":
+        return bool(np.allclose(one, other, atol=1e-2))
+    return bool((one.astype(str) == other.astype(str)).all())

@@ -9,17 +9,16 @@ import xarray as xr
 from pydantic import Field
 
 from insilico.adapters.pairs import (
-    SOURCE_SPACE,
     averaged,
     check_fitted,
+    check_source,
     check_target,
     check_vertices,
-    keep_target,
+    keep_places,
     voxels,
 )
 from insilico.adapters.solvers import principal_axes, random_projection
 from insilico.errors import ParameterError
-from insilico.schema import check
 from insilico.step import Step
 
 
@@ -67,7 +66,8 @@ class PCA(Step):
             ``mean`` (vertex), ``axes`` (component, vertex), ``share`` (component).
         """
         check_target(target)
-        source = averaged(check(source, "response", space=SOURCE_SPACE), "source")
+        check_source(source)
+        source = averaged(source, "source")
         frames, n_voxels = source["bold"].values, target.sizes["voxel"]
         if n_voxels > frames.shape[1]:
             raise ParameterError(
@@ -86,7 +86,7 @@ class PCA(Step):
             },
             attrs={"n_vertices": frames.shape[1]},
         )
-        return keep_target(fitted, target, self.kind)
+        return keep_places(fitted, source, target, self.kind)
 
     def __call__(self, response: xr.Dataset, fitted: xr.Dataset) -> xr.Dataset:
         """Return the response in the target's voxels."""

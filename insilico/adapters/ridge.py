@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from pydantic import Field
 
-from insilico.adapters.pairs import aligned, check_fitted, check_vertices, keep_target, voxels
+from insilico.adapters.pairs import aligned, check_fitted, check_vertices, keep_places, voxels
 from insilico.adapters.solvers import DualRidge, mean_and_scale, standardized
 from insilico.errors import ParameterError, listed
 from insilico.step import Step
@@ -70,7 +70,7 @@ class Ridge(Step):
             coords={"stimulus": source["stimulus"].values},
             attrs={"n_vertices": x.shape[1], "pairs": len(x)},
         )
-        return keep_target(fitted, target, self.kind)
+        return keep_places(fitted, source, target, self.kind)
 
     def __call__(self, response: xr.Dataset, fitted: xr.Dataset) -> xr.Dataset:
         """Return the response in the voxels that `fit` saw; none of its stimuli may come again."""

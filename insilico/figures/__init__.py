@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from insilico.step import Registry
+
 if TYPE_CHECKING:
     from pathlib import Path
 
-KINDS = {
-    "network_gap": "insilico.figures.networks:network_gap",
-    "lesion_effects": "insilico.figures.lesions:lesion_effects",
-    "surface_gap": "insilico.figures.surface:surface_gap",
-    "reconstruction_grid": "insilico.figures.grid:reconstruction_grid",
-}
+KINDS = Registry(
+    "figures",
+    {
+        "network_gap": "insilico.figures.networks:network_gap",
+        "lesion_effects": "insilico.figures.lesions:lesion_effects",
+        "surface_gap": "insilico.figures.surface:surface_gap",
+        "reconstruction_grid": "insilico.figures.grid:reconstruction_grid",
+    },
+)
 
 
 def save(figure: Any, folder: Path, name: str) -> list[Path]:

@@ -8,8 +8,8 @@ import numpy as np
 import xarray as xr
 from pydantic import NonNegativeInt
 
-from insilico.errors import ParameterError, SchemaError, SpaceError, listed
-from insilico.schema import check, place_of
+from insilico.errors import ParameterError, SpaceError
+from insilico.schema import check, place_of, require_varying
 from insilico.spaces import atlases, fsaverage5, patches, regions
 from insilico.step import Step
 
@@ -117,22 +117,11 @@ class Ablate(Step):
 def _require_sound(response: xr.Dataset, name: str) -> None:
     """Refuse what is no response, lies in the wrong order, or holds nothing that varies."""
     check(response, "response")
-    bold, place = response["bold"].values, place_of(response)
+    cortex = None
     if response.attrs["space"] == "fsaverage5":
         fsaverage5.check_order(response)
-        bold = bold[..., fsaverage5.cortex()]
-    flat = (bold.max(-1) == bold.min(-1)).reshape(-1, bold.shape[-2]).any(0)
-    if flat.any():
-        constant = response["stimulus"].values[flat]
-        raise SchemaError(
-            f"ablate: the {name} is constant over every {place} for {listed(constant, 3)}; "
-            "was it filled with zeros, or ablated whole?"
-        )
-    if bold.shape[-2] > 1 and (bold.max(-2) == bold.min(-2)).all():
-        raise SchemaError(
-            f"ablate: the {name} is the same for all {bold.shape[-2]} stimuli; it tells nothing "
-            "about them: check the encoder, or the file it was read from"
-        )
+        cortex = fsaverage5.cortex()
+    require_varying(response, f"ablate: the {name}", cortex)
 
 
 def _require_same_places(response: xr.Dataset, training: xr.Dataset) -> None:

@@ -12,7 +12,7 @@ from insilico.protocol.expand import CHANGEABLE, changed, rows_of
 from insilico.protocol.model import Protocol
 from insilico.protocol.regions import bound, region_complaints
 from insilico.protocol.steps import Complaint, complaints, kinds, takes
-from insilico.step import Step
+from insilico.step import Registry, Step
 
 DRAWS = {
     "network_gap": "encoding_accuracy",
@@ -24,8 +24,8 @@ DRAWS = {
 CONDITION_FIELDS = ("of", "against", "control")
 
 
-def figure_kinds() -> dict[str, Any]:
-    """Return the figures' registry: name to what is known of it."""
+def figure_kinds() -> Registry:
+    """Return the figures' registry: name to the function that draws."""
     return importlib.import_module("insilico.figures").KINDS
 
 
@@ -114,7 +114,7 @@ def _statistic(protocol: Protocol, name: str) -> Iterator[Complaint]:
     spec, _ = bound(protocol.statistics[name], protocol.bindings)
     found = list(region_complaints(spec, loc)) or list(complaints("statistics", spec, loc))
     for field in CONDITION_FIELDS:
-        if field in spec and spec[field] is not None and spec[field] not in protocol.conditions:
+        if spec.get(field) is not None and str(spec[field]) not in protocol.conditions:
             message = not_one_of("condition", spec[field], protocol.conditions)
             found.append(((*loc, field), message))
     yield from found
@@ -145,9 +145,9 @@ def _figures(protocol: Protocol) -> Iterator[Complaint]:
         spec = {"kind": figure} if isinstance(figure, str) else figure
         if "kind" not in spec:
             yield loc, f"'kind' is missing; one of: {', '.join(figure_kinds())}"
-        elif spec["kind"] not in figure_kinds():
+        elif spec["kind"] not in list(figure_kinds()):
             yield loc, not_one_of("figure", spec["kind"], figure_kinds())
-        elif "of" in spec and spec["of"] not in protocol.statistics:
+        elif "of" in spec and str(spec["of"]) not in protocol.statistics:
             yield (*loc, "of"), not_one_of("statistic", spec["of"], protocol.statistics)
         elif spec["kind"] in DRAWS and statistic_of(protocol, spec) is None:
             wanted = DRAWS[spec["kind"]]
@@ -155,3 +155,14 @@ def _figures(protocol: Protocol) -> Iterator[Complaint]:
                 loc,
                 f"{spec['kind']} draws a statistic of kind {wanted}, and there is none: add one",
             )
+        yield from _figure_options(spec, loc)
+
+
+def _figure_options(spec: dict[str, Any], loc: Loc) -> Iterator[Complaint]:
+    """Yield options that a figure does not take."""
+    options = set(spec) - {"kind", "of", "name"}
+    if not options or spec["kind"] not in figure_kinds():
+        return
+    known = [*takes(figure_kinds()[spec["kind"]]), "of", "name"]
+    for option in sorted(options - set(known)):
+        yield (*loc, option), not_one_of("key", option, known)

@@ -107,7 +107,7 @@ def preset(document: Document) -> Document:
     """Read the preset that a document names."""
     name = document.data["preset"]
     known = presets()
-    if name in known:
+    if isinstance(name, str) and name in known:
         return read_document(known[name])
     near = Path(document.name).parent / str(name)
     if near.suffix == ".yaml" and near.exists():

@@ -6,15 +6,14 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from insilico.errors import not_one_of
+from insilico.errors import RegionError, not_one_of
 from insilico.protocol.document import Loc
 from insilico.protocol.steps import Complaint
-from insilico.spaces import atlases
+from insilico.spaces import atlases, regions
 
 EACH = "each"
 ATLAS_FIELDS = ("atlas", "by")
-HEMISPHERES = ("lh", "rh")
-WORD = re.compile(r"(?:([A-Za-z][\w-]*):)?([A-Za-z0-9_][\w/+ ]*)")
+OPERATORS = "|&~(){}[]"
 
 
 def bound(spec: Mapping[str, Any], bindings: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
@@ -46,6 +45,8 @@ def regions_of(atlas: str) -> tuple[str, ...]:
 
 def spelled(atlas: str | None, region: str) -> str:
     """Return a region's own name for any of its spellings; expressions stay as they are."""
+    if any(sign in region for sign in OPERATORS):
+        return region
     for name, about in (atlases.describe(atlas)["regions"] if atlas else {}).items():
         if _folded(region) in {_folded(alias) for alias in (name, *about["aliases"])}:
             return str(name)
@@ -66,7 +67,7 @@ def expanded(spec: Mapping[str, Any]) -> list[str]:
 
 
 def region_complaints(spec: Mapping[str, Any], loc: Loc) -> Iterator[Complaint]:
-    """Yield unknown atlases and regions of a spec, without loading any label."""
+    """Yield what is wrong with the atlases and regions of a spec."""
     for key in ATLAS_FIELDS:
         if key in spec and spec[key] not in atlases.names():
             yield (*loc, key), not_one_of("atlas", spec[key], atlases.names())
@@ -80,16 +81,35 @@ def region_complaints(spec: Mapping[str, Any], loc: Loc) -> Iterator[Complaint]:
 
 
 def _unknown(expression: str, atlas: str | None, loc: Loc) -> Iterator[Complaint]:
-    for prefix, word in WORD.findall(expression):
-        name, home = word.strip(), prefix or atlas
-        if name.casefold() in HEMISPHERES or home == "roi":
-            continue
-        if home is None:
-            yield (
-                loc,
-                f"which atlas does '{name}' belong to? Write atlas: or {expression!r} as yeo7:",
-            )
-        elif home not in atlases.names():
-            yield loc, not_one_of("atlas", home, atlases.names())
-        elif spelled(home, name) not in regions_of(home):
-            yield loc, not_one_of(f"region of {home}", name, regions_of(home))
+    whole = spelled(atlas, expression)
+    try:
+        names = regions.named(whole)
+    except RegionError as error:
+        yield loc, str(error)
+        return
+    found = [message for prefix, name in names if (message := _missing(prefix or atlas, name))]
+    if not found and all((prefix or atlas) != "roi" for prefix, _ in names):
+        found = _empty(whole, atlas)
+    yield from ((loc, message) for message in found)
+
+
+def _missing(home: str | None, name: str) -> str | None:
+    """Return the complaint about a region that does not exist."""
+    if home == "roi":
+        return None
+    if home is None:
+        return f"which atlas does '{name}' belong to? Write atlas: yeo7, or yeo7:{name}"
+    if home not in atlases.names():
+        return not_one_of("atlas", home, atlases.names())
+    if spelled(home, name) not in regions_of(home):
+        return not_one_of(f"region of {home}", name, regions_of(home))
+    return None
+
+
+def _empty(expression: str, atlas: str | None) -> list[str]:
+    """Return the complaint about labels that are not there, or a region of no vertex."""
+    try:
+        regions.mask(expression, atlas=atlas)
+    except RegionError as error:
+        return [str(error)]
+    return []

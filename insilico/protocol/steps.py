@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -49,19 +50,24 @@ def complaints(section: str, spec: Mapping[str, Any], loc: Loc) -> Iterator[Comp
     if "kind" not in spec:
         yield loc, f"'kind' is missing; one of: {', '.join(registry)}"
         return
-    if spec["kind"] not in registry.addresses():
+    if not isinstance(spec["kind"], str) or spec["kind"] not in registry.addresses():
         what = f"kind of {section}" if section != "scores" else "score"
         yield (*loc, "kind"), not_one_of(what, spec["kind"], registry)
         return
     step = registry[spec["kind"]]
     own = {k: v for k, v in parameters(section, spec).items() if k != "kind"}
     try:
-        step(**own).digests()
+        checked(step, own).digests()
     except ValidationError as error:
         known = [*step.model_fields, *TAKEN.get(section, ())]
         yield from told(error, loc, known)
     except InsilicoError as error:
         yield loc, str(error)
+
+
+def checked(step: type[Step], own: Mapping[str, Any]) -> Step:
+    """Make a step from a file's values: "7" is no number there, and true is no 1."""
+    return step.model_validate_json(json.dumps(own, default=str), strict=True)
 
 
 def told(error: ValidationError, loc: Loc, known: list[str]) -> Iterator[Complaint]:

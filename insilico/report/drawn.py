@@ -61,11 +61,7 @@ def _drawn(
 
 def figure_function(kind: str) -> Any:
     """Return the function that draws a figure."""
-    address = importlib.import_module("insilico.figures").KINDS[kind]
-    if callable(address):
-        return address
-    module, _, name = str(address).partition(":")
-    return getattr(importlib.import_module(module), name)
+    return importlib.import_module("insilico.figures").KINDS[kind]
 
 
 def _given(

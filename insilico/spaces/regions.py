@@ -49,6 +49,27 @@ def mask(region: str, *, atlas: str | None = None, of: xr.Dataset | None = None)
     return found
 
 
+def named(region: str) -> list[tuple[str, str]]:
+    """Return atlas (or ``""``) and name of every region in an expression, hemispheres left out.
+
+    No label is read: the names may not exist.
+
+    Raises
+    ------
+    RegionError
+        An expression that cannot be read.
+    """
+    names: list[str] = []
+
+    def noted(name: str) -> np.ndarray:
+        names.append(name)
+        return np.ones(1, bool)
+
+    _Expression(region, noted).value()
+    parts = [name.rpartition(":") for name in names if name.casefold() not in HEMISPHERES]
+    return [(atlas, name.strip()) for atlas, _, name in parts]
+
+
 def _vertices(of: xr.Dataset | None) -> np.ndarray:
     if of is None:
         return np.arange(fsaverage5.N_VERTICES)

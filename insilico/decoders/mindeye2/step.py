@@ -16,7 +16,7 @@ from insilico.decoders.mindeye2.model import MindEye2Model
 from insilico.decoders.unclip import UnclipDecoder
 from insilico.decoders.weights import digest, folder
 from insilico.errors import SchemaError, SpaceError, listed
-from insilico.schema import check, place_of, short_digest
+from insilico.schema import check, place_of, require_varying, short_digest
 from insilico.step import Step, batches, device, generator
 
 
@@ -84,6 +84,7 @@ class MindEye2(Step):
         WeightsError, SpaceError, SchemaError
         """
         used = self.digests()  # a folder that is missing is named before any work
+        require_varying(check(response, "response"), "mindeye2: the response to decode")
         tokens = self.tokens(response)
         stimuli = [str(name) for name in response["stimulus"].values]
         image = self._pictures(tokens, stimuli)
