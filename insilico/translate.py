@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from insilico.chain import Chain, load_chain
-from insilico.errors import ParameterError, not_one_of
+from insilico.errors import ParameterError, StimulusError, not_one_of
 from insilico.report.folder import Folder
 from insilico.run.portable import portable
 from insilico.run.store import write_bytes, write_entry
@@ -19,8 +19,6 @@ from insilico.schema import canonical
 from insilico.step import computing
 
 FORMS = ("image", "text")
-FAR = 3.5
-"""Distance, in standard deviations, from which a picture is of another world."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +76,8 @@ def translate(
     for form in forms:
         if form not in FORMS:
             raise ParameterError(not_one_of("form", form, FORMS))
+    if Path(file).is_dir():
+        raise StimulusError(f"{file} is a folder; translate takes one picture: name the file")
     folder = Folder(Path(out).expanduser())
     with computing(device=device):
         chain = load_chain(preset, seed=seed, store=store)
@@ -87,12 +87,13 @@ def translate(
         made = chain.decode(response)
         distance = _distance(chain, stimuli)
     caption = str(made["caption"].values[0, 0]) if "text" in forms else ""
-    _write(folder, forms, stimuli, response, made, caption)
+    names = _write(folder, forms, stimuli, response, made, caption)
     text = _summary(str(file), preset, distance, made, forms, caption)
     about = {"file": str(file), "preset": preset, "seed": seed, "to": forms, "caption": caption}
     about["distance_from_training"] = None if np.isnan(distance) else round(distance, 3)
     about["note"] = str(made.attrs.get("note", ""))
     folder.text("translation.yaml", "".join(f"{k}: {canonical(v)}\n" for k, v in about.items()))
+    folder.finish("translation", [*names, "translation.yaml"])
     return Translation(folder.path, caption, distance, text)
 
 
@@ -112,13 +113,17 @@ def _write(
     response: xr.Dataset,
     made: xr.Dataset,
     caption: str,
-) -> None:
+) -> list[str]:
+    names = ["seen.png", "response.nc"]
     _picture(stimuli["image"].values[0], folder.path / "seen.png")
     write_entry(portable(response), folder.path / "response.nc")
     if "image" in forms:
         _picture(made["image"].values[0, 0], folder.path / "image.png")
+        names.append("image.png")
     if "text" in forms:
         folder.text("caption.txt", caption + "\n")
+        names.append("caption.txt")
+    return names
 
 
 def _picture(pixels: np.ndarray, path: Path) -> None:
@@ -144,11 +149,13 @@ def _summary(
 
 
 def _how_far(distance: float, preset: str) -> str:
+    from insilico.encoders.mary_nano import FAR
+
     text = f"distance from the pictures that the encoder knows: {distance:.1f} SD"
     if distance > FAR:
         return (
-            f"{text}: another world than the {preset}'s (new scenes of its own lie below "
-            f"{FAR:g}). What comes out is the nearest that this small world can say; do not read "
-            "it as a description of the picture"
+            f"{text}: another world than the {preset}'s (of its own new scenes 98 in 100 "
+            f"lie below {FAR:g}). What comes out is the nearest that this small world can say; do "
+            "not read it as a description of the picture"
         )
     return f"{text}: within the {preset}'s world"

@@ -20,8 +20,8 @@ from insilico.errors import ParameterError, StimulusError, WeightsError, not_one
 from insilico.schema import check, short_digest
 from insilico.step import Step, batches, device
 
-FAR = 3.5
-"""Standard deviations from which a picture counts as lying outside the training world."""
+FAR = 2.6
+"""Standard deviations beyond which a picture counts as of another world: 2 in 100 new scenes do."""
 
 
 def weights_folder(weights: str) -> Path:
@@ -187,8 +187,8 @@ def distance_from_training(
     -------
     float32, (n,)
         Standard deviations of the log Mahalanobis distance of the fused features, in the directions
-        along which training scenes vary least: 0 is the mean of new scenes of the phantom; above
-        3.5 the picture is of another world.
+        along which training scenes vary least: 0 is the mean of new scenes of the phantom; beyond
+        `FAR` the picture is of another world.
     """
     model = MaryNano(weights=weights).model()
     alike = [images] if isinstance(images, np.ndarray) else [one[None] for one in images]

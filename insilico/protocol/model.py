@@ -47,7 +47,7 @@ class Protocol(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     title: Annotated[str, Field(min_length=1)] = "Untitled"
     preset: str | None = None
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, strict=True)] = 0
     stimuli: Spec
     training: Spec | None = None
     recording: Spec | None = None

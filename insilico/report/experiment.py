@@ -142,8 +142,7 @@ def _write(folder: Folder, work: Plan, store: Store, outcome: Outcome, source: s
     names += figures
     text = summary(work, nouns, outcome.failures)
     folder.text("summary.txt", text)
-    if not outcome.failures:
-        folder.finish(work.key, [*names, "summary.txt"])
+    folder.finish("" if outcome.failures else work.key, [*names, "summary.txt"])
     return text
 
 

@@ -158,7 +158,7 @@ def _find(name: str) -> Path:
         _check_digests(name, cached)
         return cached[0]
     raise RegionError(
-        f"the labels of {name} ({about['title']}) are not here: give a path, set "
+        f"the labels of {name} ({about['title']}) are not here: set "
         f"{variable(name)}=/path/to/labels.npz, or run `insilico fetch atlases` to download them"
     )
 

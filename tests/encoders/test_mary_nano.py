@@ -18,7 +18,7 @@ from insilico.encoders.mary_nano import (
 )
 from insilico.encoders.network import MaryNanoConfig, MaryNanoModel
 from insilico.encoders.vision import spread, windows
-from insilico.errors import ParameterError, StimulusError, WeightsError
+from insilico.errors import ParameterError, SchemaError, StimulusError, WeightsError
 from insilico.schema import check
 from insilico.spaces import fsaverage5
 
@@ -190,7 +190,7 @@ def test_stimuli_without_images_are_refused(folder: Path):
     given = stimuli().drop_vars("image").assign(caption=("stimulus", ["a"] * 5))
     with pytest.raises(StimulusError, match="caption"):
         MaryNano(weights=str(folder))(given)
-    with pytest.raises(StimulusError, match="float64"):
+    with pytest.raises(SchemaError, match="float64"):
         MaryNano(weights=str(folder))(stimuli().astype(float))
 
 

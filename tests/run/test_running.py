@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 import xarray as xr
 from toy_world import calls, install
@@ -9,6 +11,7 @@ from insilico.job import walk
 from insilico.protocol.plan import plan
 from insilico.protocol.read import read
 from insilico.report.experiment import run
+from insilico.report.folder import Folder
 from insilico.run import runner
 from insilico.run.store import Store
 
@@ -112,7 +115,7 @@ def test_a_failing_job_fails_alone(study, tmp_path, monkeypatch):
     assert len(kept) == 5
     assert "silenced/Limbic" not in kept
     assert results.open("score").sizes["condition"] == 5
-    assert not (tmp_path / "out" / "manifest.json").exists()
+    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["key"] == ""
     monkeypatch.delenv("TOY_FAIL")
     mended = run(study, out=tmp_path / "out")
     assert mended.failures == ()
@@ -169,3 +172,26 @@ def test_outputs_open_with_xarray_and_say_what_they_are(study, tmp_path):
 def test_device_and_processes_are_not_in_keys(study, tmp_path):
     run(study, out=tmp_path / "out", device="cpu")
     assert run(study, out=tmp_path / "other", device="meta", jobs=2).computed == ()
+
+
+def test_a_new_run_removes_the_outputs_of_the_former(study, tmp_path):
+    out = tmp_path / "out"
+    run(study, out=out)
+    (out / "notes.txt").write_text("the user's own")
+    (out / "summary.txt").write_text("edited by the user")
+    former = out / "estimate-gap.nc"
+    assert former.exists()
+    other = "".join(line for line in study.read_text().splitlines(True) if "gap:" not in line)
+    study.with_name("other.yaml").write_text(other.replace("[toy_figure]", "[]"))
+    run(study.with_name("other.yaml"), out=out)
+    assert not former.exists()
+    assert (out / "notes.txt").read_text() == "the user's own"
+
+
+def test_a_manifest_of_another_tool_costs_no_file(tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "data.csv").write_text("1,2")
+    (out / "manifest.json").write_text('{"files": {"data.csv": "another digest", "../x": 1}}')
+    Folder(out).begin()
+    assert (out / "data.csv").read_text() == "1,2"
