@@ -131,13 +131,19 @@ def _add_fetch(commands: Any) -> None:
 
 def _add_phantom(commands: Any) -> None:
     about = "train the phantom's networks, or check them against its gates"
-    parser = _command(commands, "phantom", _phantom, about)
-    parser.add_argument("action", choices=("train", "check"))
-    parser.add_argument("networks", nargs="*", metavar="NETWORK", help="of train; all by default")
-    parser.add_argument("--folder", type=Path, help="of the weights (those shipped)")
-    parser.add_argument("--cache", type=Path, help="of pictures and checkpoints (user cache)")
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--seed", type=int)
+    phantom = _command(commands, "phantom", _phantom_check, about)
+    actions = phantom.add_subparsers(title="actions", required=True, metavar="ACTION")
+    train = _command(actions, "train", _phantom_train, "train the phantom's networks again")
+    train.add_argument("networks", nargs="*", metavar="NETWORK", help="all by default")
+    train.add_argument("--folder", type=Path, help="of the weights (those shipped)")
+    train.add_argument("--cache", type=Path, help="of pictures and checkpoints (user cache)")
+    train.add_argument("--device", default="cpu", help="torch device (cpu)")
+    train.add_argument("--seed", type=int)
+    check = _command(actions, "check", _phantom_check, "print the gates; 1 if one is missed")
+    check.add_argument("--folder", type=Path, help="of the weights (those shipped)")
+    check.add_argument("--n", type=_count, default=300, help="scenes of held-out combinations")
+    check.add_argument("--out", type=Path, help="CSV file to write the gates to")
+    check.add_argument("--device", default="cpu", help="torch device (cpu)")
 
 
 def _add_set(parser: argparse.ArgumentParser) -> None:
@@ -256,10 +262,8 @@ def _fetch(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _phantom(arguments: argparse.Namespace) -> int:
+def _phantom_train(arguments: argparse.Namespace) -> int:
     _check_device(arguments.device)
-    if arguments.action == "check":
-        return _phantom_check(arguments)
     from insilico.phantom.training import NETWORKS
 
     for name in _known(arguments.networks, NETWORKS):
@@ -272,13 +276,11 @@ def _phantom(arguments: argparse.Namespace) -> int:
 
 
 def _phantom_check(arguments: argparse.Namespace) -> int:
-    import inspect
+    _check_device(arguments.device)
+    from insilico.phantom.check import main as check
 
-    check = _named("insilico.phantom.check:main")
-    given = {k: getattr(arguments, k) for k in ("folder", "cache", "device", "seed")}
-    taken = inspect.signature(check).parameters
-    result = check(**{k: v for k, v in given.items() if v is not None and k in taken})
-    return result if isinstance(result, int) else 0
+    weights = "phantom" if arguments.folder is None else str(arguments.folder)
+    return check(arguments.n, arguments.out, weights, arguments.device)
 
 
 def _known(names: list[str], allowed: dict[str, str]) -> list[str]:

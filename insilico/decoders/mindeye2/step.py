@@ -87,7 +87,7 @@ class MindEye2(Step):
         require_varying(check(response, "response"), "mindeye2: the response to decode")
         tokens = self.tokens(response)
         stimuli = [str(name) for name in response["stimulus"].values]
-        image = self._pictures(tokens, stimuli)
+        image = self.pictures(tokens, stimuli)
         made: dict[str, Any] = {"image": (("stimulus", "draw", "y_pixel", "x_pixel", "rgb"), image)}
         if self.captions:
             flat = image.reshape(-1, *image.shape[2:])
@@ -129,8 +129,8 @@ class MindEye2(Step):
     def _rng(self, stage: str, stimulus: object, draw: int) -> np.random.Generator:
         return generator(self.seed, "mindeye2", stage, stimulus, draw)
 
-    def _pictures(self, tokens: np.ndarray, stimuli: list[str]) -> np.ndarray:
-        """Return uint8 (stimulus, draw, height, width, 3)."""
+    def pictures(self, tokens: np.ndarray, stimuli: list[str]) -> np.ndarray:
+        """Return pictures of tokens (stimulus, draw, tokens, width), uint8 (..., y, x, rgb)."""
         path = folder(self.weights, "unclip")
         decoder = _unclip(path, digest(path), device())
         items = [(k, draw) for k in range(len(stimuli)) for draw in range(self.draws)]
