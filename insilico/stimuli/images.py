@@ -96,13 +96,14 @@ def _bytes(path: Path) -> bytes:
 
 
 def _ids(files: list[Path]) -> list[str]:
-    """Return the shortest names that tell the files apart: stem, file name, path."""
-    for name in (lambda file: file.stem, lambda file: file.name, str):
-        ids = [name(file) for file in files]
-        twice = [label for label, count in Counter(ids).items() if count > 1]
-        if not twice:
-            return ids
-    raise StimulusError(f"{twice[0]}: given twice; name each picture once")
+    """Return the files' names: an id never depends on which other pictures are given."""
+    ids = [file.name for file in files]
+    twice = [label for label, count in Counter(ids).items() if count > 1]
+    if twice:
+        raise StimulusError(
+            f"{twice[0]}: given twice; a picture's id is its file name: name each picture once"
+        )
+    return ids
 
 
 def read_picture(path: str | Path, size: int) -> np.ndarray:
@@ -140,6 +141,8 @@ def read_picture(path: str | Path, size: int) -> np.ndarray:
 
 
 def _square(path: Path, size: int) -> np.ndarray:
+    with Image.open(path) as picture:
+        picture.verify()  # reads a PNG to its end; the pictures of other formats are read below
     with Image.open(path) as picture:
         picture.draft("RGB", (4 * size, 4 * size))
         upright = ImageOps.exif_transpose(picture)

@@ -28,7 +28,7 @@ def test_formats(tmp_path, suffix):
     halves().save(tmp_path / f"photo.{suffix}", **({"quality": 95} if suffix == "jpg" else {}))
     stimuli = KINDS.build({"kind": "images", "path": str(tmp_path / f"photo.{suffix}")})()
     schema.check(stimuli, "stimuli")
-    assert stimuli["stimulus"].values.tolist() == ["photo"]
+    assert stimuli["stimulus"].values.tolist() == [f"photo.{suffix}"]
     assert stimuli["image"].shape == (1, 64, 64, 3)
     assert near(stimuli["image"][0, 32, 8], RED)
     assert near(stimuli["image"][0, 32, 56], BLUE)
@@ -81,7 +81,7 @@ def test_folder_in_order_of_names_and_other_files_left_out(tmp_path):
     (tmp_path / "notes.txt").write_text("no picture")
     (tmp_path / "more").mkdir()
     stimuli = Images(path=tmp_path, size=16)()
-    assert stimuli["stimulus"].values.tolist() == ["a", "b"]
+    assert stimuli["stimulus"].values.tolist() == ["a.jpg", "b.png"]
     assert stimuli["image"].shape == (2, 16, 16, 3)
 
 
@@ -110,6 +110,7 @@ def test_an_item_does_not_depend_on_the_others(tmp_path):
         Image.fromarray(noise).save(tmp_path / f"{k:02d}.png")
     together = Images(path=tmp_path)()
     alone = Images(path=tmp_path / "17.png")()
+    assert alone["stimulus"].item() == together["stimulus"].values[17] == "17.png"
     np.testing.assert_array_equal(together["image"][17], alone["image"][0])
 
 
@@ -121,6 +122,7 @@ def broken(folder, name):
         "text.jpg": b"this is no picture",
         "empty.png": b"",
         "cut.png": (folder / "whole.png").read_bytes()[:-60],
+        "cut_end.png": (folder / "whole.png").read_bytes()[:-12],
         "cut.jpg": (folder / "whole.jpg").read_bytes()[:900],
     }
     path.write_bytes(contents[name])
@@ -133,6 +135,7 @@ def broken(folder, name):
         ("text.jpg", "not a picture"),
         ("empty.png", "not a picture"),
         ("cut.png", "truncated"),
+        ("cut_end.png", "truncated"),
         ("cut.jpg", "truncated"),
     ],
 )
