@@ -277,10 +277,19 @@ def _phantom_train(arguments: argparse.Namespace) -> int:
 
 def _phantom_check(arguments: argparse.Namespace) -> int:
     _check_device(arguments.device)
-    from insilico.phantom.check import main as check
+    from insilico.phantom.check import check
+    from insilico.phantom.shares import as_csv, written
+    from insilico.run.progress import watcher
+    from insilico.run.store import write_bytes
 
     weights = "phantom" if arguments.folder is None else str(arguments.folder)
-    return check(arguments.n, arguments.out, weights, arguments.device)
+    with watcher() as watch:
+        watch.begin(4)
+        rows = check(arguments.n, weights, device=arguments.device, watch=watch)
+    print(written(rows))
+    if arguments.out is not None:
+        write_bytes(as_csv(rows).encode(), arguments.out)
+    return int(any(row.failed for row in rows))
 
 
 def _known(names: list[str], allowed: dict[str, str]) -> list[str]:

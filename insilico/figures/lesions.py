@@ -17,12 +17,13 @@ from insilico.figures.page import (
     SOFT,
     footer,
     need,
+    on_white,
     sheet,
     stimuli_of,
     styled,
 )
 
-PALETTE = ("#781286", "#4682B4", "#00760E", "#C43AFA", "#B4C85A", "#E69422", "#CD3E4E")
+DASHED: Any = {"linewidth": 0.8, "linestyle": (0, (2, 2))}
 
 
 @styled
@@ -45,7 +46,7 @@ def lesion_effects(estimate: xr.Dataset) -> Figure:
     panels[0].set_yticks(y, estimate["contrast"].values)
     panels[0].set_ylim(-0.7, count - 0.3)
     panels[len(panels) // 2].set_xlabel(f"{estimate.attrs.get('statistic', 'effect')}")
-    figure.legend(handles=_legend("control_effect" in estimate), loc="outside upper right", ncols=4)
+    figure.legend(handles=_legend(estimate), loc="outside upper right", ncols=5)
     footer(figure, estimate.attrs, stimuli_of(estimate))
     return figure
 
@@ -53,8 +54,11 @@ def lesion_effects(estimate: xr.Dataset) -> Figure:
 def _panel(axes, one: xr.Dataset) -> None:
     y = np.arange(one.sizes["contrast"])[::-1]
     effect = one["effect"].values
-    colours = [PALETTE[k % len(PALETTE)] for k in range(len(y))]
+    given = one["colour"].values if "colour" in one.coords else [SOFT] * len(y)
+    colours = [on_white(str(colour)) for colour in given]
     axes.axvline(0, color=INK, linewidth=0.6)
+    if "reference_effect" in one:
+        axes.axvline(float(one["reference_effect"]), color=INK, **DASHED)
     if "control_effect" in one:
         low, high = one["control_low"].values, one["control_high"].values
         axes.barh(y, high - low, left=low, height=0.5, color=PALE, linewidth=0)
@@ -80,13 +84,16 @@ def _panel(axes, one: xr.Dataset) -> None:
             )
 
 
-def _legend(control: bool) -> list:
+def _legend(estimate: xr.Dataset) -> list:
     def dot(label: str, face: str) -> Line2D:
         look: dict[str, Any] = {"marker": "o", "linestyle": "", "markersize": 4}
         return Line2D([], [], label=label, color=INK, markerfacecolor=face, **look)
 
     found: list = [dot("p < .05, corrected", INK), dot("not shown", "white")]
-    if control:
+    if "reference_effect" in estimate:
+        told = str(estimate.attrs.get("reference", "reference"))
+        found.append(Line2D([], [], label=told, color=INK, **DASHED))
+    if "control_effect" in estimate:
         found += [
             Patch(color=PALE, label="control patches (range, mean)"),
             Line2D(

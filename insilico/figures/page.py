@@ -67,6 +67,13 @@ def sheet(width_mm: float, height_mm: float) -> Figure:
     return Figure(figsize=(width_mm / 25.4, height_mm / 25.4), layout="constrained")
 
 
+def on_white(colour: str) -> str:
+    """Return a colour that shows on white paper: itself, or darkened if it is too light."""
+    red, green, blue = mpl.colors.to_rgb(colour)
+    scale = min(1.0, 0.62 / max(0.2126 * red + 0.7152 * green + 0.0722 * blue, 0.01))
+    return mpl.colors.to_hex((red * scale, green * scale, blue * scale))
+
+
 def need(dataset: xr.Dataset, figure: str, *names: str) -> None:
     """Raise `SchemaError` if a dataset lacks what a figure draws."""
     missing = [n for n in names if n not in dataset.variables and n not in dataset.dims]

@@ -9,7 +9,7 @@ nearest (look-up).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -91,14 +91,21 @@ class Gates:
         what, tokens = "true tokens", tokens_of(self.images, self._folder("clip"))
         return self._rows(what, self.judged(self._pictures(tokens))) + self._honest(what, tokens)
 
-    def measured_and_synthetic(self) -> list[Row]:
-        """Measure pictures from measured betas (3 repeats) and from synthetic fMRI."""
-        betas = PhantomRecording(space="voxels", repeats="keep")(self.stimuli)
-        what, tokens = "measured betas", self.decoder.tokens(betas)[:, 0]
-        best = self._scored(tokens)
-        return self._rows(what, best) + self._honest(what, tokens) + self._synthetic(best)
+    def measured(self) -> list[Row]:
+        """Measure pictures from measured betas (3 repeats)."""
+        what = "measured betas"
+        return self._rows(what, self._best) + self._honest(what, self._measured)
 
-    def _synthetic(self, best: Scored) -> list[Row]:
+    @cached_property
+    def _measured(self) -> np.ndarray:
+        betas = PhantomRecording(space="voxels", repeats="keep")(self.stimuli)
+        return self.decoder.tokens(betas)[:, 0]
+
+    @cached_property
+    def _best(self) -> Scored:
+        return self._scored(self._measured)
+
+    def synthetic(self) -> list[Row]:
         """Measure synthetic fMRI through adapters fitted on several disjoint sets of pairs."""
         found: dict[int, list[Scored]] = {pairs: [] for pairs in PAIRS}
         honest: list[Row] = []
@@ -107,10 +114,10 @@ class Gates:
             if pairs == max(PAIRS) and not honest:
                 honest = self._honest(f"synthetic fMRI, {pairs:,} pairs", tokens)
         means = {
-            pairs: {name: np.mean([one[name] for one in sets], 0) for name in best}
+            pairs: {name: np.mean([one[name] for one in sets], 0) for name in self._best}
             for pairs, sets in found.items()
         }
-        return self._compared(means[min(PAIRS)], means[max(PAIRS)], best) + honest
+        return self._compared(means[min(PAIRS)], means[max(PAIRS)]) + honest
 
     def _adapted(self) -> Iterator[tuple[int, np.ndarray]]:
         """Yield tokens from synthetic fMRI for each set and number of pairs."""
@@ -125,8 +132,8 @@ class Gates:
                 fitted = ridge.fit(source.isel(first), target.isel(first))
                 yield pairs, self.decoder.tokens(ridge(response, fitted))[:, 0]
 
-    def _compared(self, few: Scored, many: Scored, best: Scored) -> list[Row]:
-        rows = []
+    def _compared(self, few: Scored, many: Scored) -> list[Row]:
+        rows, best = [], self._best
         for pairs, values in zip(PAIRS, (few, many), strict=True):
             rows += self._rows(f"synthetic fMRI, {pairs:,} pairs, {SETS} sets", values)
         more, per = " minus ".join(f"{pairs:,}" for pairs in PAIRS[::-1]), f"{max(PAIRS):,} pairs"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import csv
+import io
+from dataclasses import asdict, dataclass, fields
 
 import numpy as np
 
@@ -99,6 +101,15 @@ def written(rows: list[Row]) -> str:
         value = f"{row.value:.3f} [{row.low:.3f}, {row.high:.3f}]"
         lines.append(f"| {row.what} | {row.score} | {value} | {row.n} | {row.verdict} |")
     return "\n".join(lines)
+
+
+def as_csv(rows: list[Row]) -> str:
+    """Write the rows as CSV."""
+    text = io.StringIO()
+    table = csv.DictWriter(text, [field.name for field in fields(Row)])
+    table.writeheader()
+    table.writerows(asdict(row) for row in rows)
+    return text.getvalue()
 
 
 def _resampled(values: np.ndarray, seed: int = 0) -> np.ndarray:

@@ -33,7 +33,7 @@ class Scenes(Step):
 
     kind: ClassVar[str] = "phantom"
     split: Literal["test", "train", "seen", "unseen"] = "test"
-    n: int = Field(20, ge=1)
+    n: int = Field(20, ge=1, le=100_000)
     start: int = Field(0, ge=0)
     sounds: bool = False
     world: int = Field(0, ge=0)

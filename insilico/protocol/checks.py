@@ -21,7 +21,7 @@ DRAWS = {
 }
 """The kind of statistic that a figure draws, where it needs one."""
 
-CONDITION_FIELDS = ("of", "against", "control")
+CONDITION_FIELDS = ("of", "against", "control", "reference")
 
 
 def figure_kinds() -> Registry:
@@ -126,6 +126,11 @@ def _inputs(protocol: Protocol, spec: dict[str, Any], loc: Loc) -> Iterator[Comp
     needed = needs("statistics", spec["kind"])
     if "scores" in needed and not protocol.scores:
         yield loc, "it needs scores, and none are asked for: add scores: [pixcorr]"
+    elif "scores" in needed and protocol.stimuli.get("n") == 1:
+        yield (
+            loc,
+            "it compares conditions over stimuli, and there is one: set stimuli.n to 2 or more",
+        )
     if "measured" in needed and protocol.recording is None:
         yield loc, "it needs measured responses: add 'recording', or a preset"
     if "stimuli" in spec:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 import xarray as xr
 
 from insilico.errors import SchemaError
+from insilico.protocol.expand import Row
+from insilico.protocol.regions import colour_of
 from insilico.schema import check
 from insilico.step import Step
 
@@ -16,14 +19,23 @@ class Join(Step):
 
     Attributes
     ----------
-    condition, name, region : tuple of str
-        Label of each condition, its name in the protocol, and the region that it perturbs.
+    condition, name, region, colour : tuple of str
+        Label of each condition, its name in the protocol, the region that it perturbs, and that
+        region's colour in its atlas.
     """
 
     kind: ClassVar[str] = "join"
     condition: tuple[str, ...]
     name: tuple[str, ...]
     region: tuple[str, ...]
+    colour: tuple[str, ...]
+
+    @classmethod
+    def of(cls, rows: Iterable[Row]) -> Join:
+        """Return the step that joins the scores of these conditions."""
+        labels = [(row.name, row.base, row.region, colour_of(row.perturb or {})) for row in rows]
+        condition, name, region, colour = zip(*labels, strict=True)
+        return cls(condition=condition, name=name, region=region, colour=colour)
 
     def __call__(self, *scores: xr.Dataset) -> xr.Dataset:
         """Return one score, (condition, stimulus, draw, metric).
@@ -46,6 +58,7 @@ class Join(Step):
         joined = joined.assign_coords(
             name=("condition", list(self.name)),
             region=("condition", list(self.region)),
+            colour=("condition", list(self.colour)),
             chance=("metric", chance.mean("condition").values),
             chance_of_condition=(("condition", "metric"), chance.values),
         )

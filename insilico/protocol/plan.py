@@ -213,9 +213,7 @@ class Planner:
         scores = [score for branch in branches for score in branch.scores]
         if not scores:
             return None
-        labels = [(b.row.name, b.row.base, b.row.region) for b in branches]
-        condition, name, region = zip(*labels, strict=True)
-        step = Join(condition=condition, name=name, region=region)
+        step = Join.of(branch.row for branch in branches)
         return self.job("join scores", step, *scores, note=note)
 
     def statistic(self, name: str, score: Job | None) -> tuple[Job, list[str]]:

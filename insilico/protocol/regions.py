@@ -14,6 +14,7 @@ from insilico.spaces import atlases, regions
 EACH = "each"
 ATLAS_FIELDS = ("atlas", "by")
 OPERATORS = "|&~(){}[]"
+GREY = "#777777"
 
 
 def bound(spec: Mapping[str, Any], bindings: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
@@ -41,6 +42,16 @@ def bound(spec: Mapping[str, Any], bindings: Mapping[str, str]) -> tuple[dict[st
 def regions_of(atlas: str) -> tuple[str, ...]:
     """Return an atlas's regions in published order, without its labels."""
     return tuple(atlases.describe(atlas)["regions"])
+
+
+def colour_of(spec: Mapping[str, Any]) -> str:
+    """Return the colour of a perturbation's region in its atlas; grey if it is not one region."""
+    prefix, _, region = str(spec.get("region", "")).rpartition(":")
+    atlas = prefix or spec.get("atlas")
+    if atlas not in atlases.names():
+        return GREY
+    about = atlases.describe(atlas)["regions"]
+    return str(about.get(spelled(atlas, region), {"colour": GREY})["colour"])
 
 
 def spelled(atlas: str | None, region: str) -> str:

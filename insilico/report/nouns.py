@@ -79,9 +79,7 @@ class Assembly:
         whole = [b for b in self.plan.branches if not any(s.key in self.failed for s in b.scores)]
         if not whole:
             return None
-        labels = [(b.row.name, b.row.base, b.row.region) for b in whole]
-        condition, name, region = zip(*labels, strict=True)
-        join = Join(condition=condition, name=name, region=region)
+        join = Join.of(branch.row for branch in whole)
         return join(*(obtain(score, self.store) for b in whole for score in b.scores))
 
     def _titled(self, noun: xr.Dataset) -> xr.Dataset:

@@ -122,27 +122,29 @@ class EncodingAccuracy(Step):
 
         Returns
         -------
-        estimate over contrast (the regions), with r, its ceiling and their difference by vertex.
+        estimate over contrast (the regions). By vertex: `r`, the `noise_ceiling` in R² units, not
+        clipped, and `gap_map`, r minus the root of the ceiling (of 0 where it is negative). By
+        region: `ceiling` and `gap`, the means of that root and of the map.
         """
         predicted, bold = _aligned(prediction, measured)
         labels = np.where(fsaverage5.medial_wall(), 0, atlases.load(self.by).labels)
         x, y = standardised(predicted), standardised(bold.mean(0))
         r = (x * y).sum(0, dtype=np.float64)
-        ceiling = np.sqrt(np.clip(reliability(bold), 0, None))
-        wall = fsaverage5.medial_wall()
-        r[wall], ceiling[wall] = np.nan, np.nan
-        return self._estimate(x, y, r, ceiling, labels, prediction.attrs | measured.attrs)
+        noise_ceiling, wall = reliability(bold), fsaverage5.medial_wall()
+        r[wall], noise_ceiling[wall] = np.nan, np.nan
+        return self._estimate(x, y, r, noise_ceiling, labels, prediction.attrs | measured.attrs)
 
     def _estimate(
         self,
         x: np.ndarray,
         y: np.ndarray,
         r: np.ndarray,
-        ceiling: np.ndarray,
+        noise_ceiling: np.ndarray,
         labels: np.ndarray,
         attrs: dict[str, object],
     ) -> xr.Dataset:
         atlas = atlases.load(self.by)
+        ceiling = np.sqrt(np.clip(noise_ceiling, 0, None))  # of r; what is stored is not clipped
         k, gap = len(atlas.regions), r - ceiling
         p, corrected = permutation_test(region_products(x, y, labels, k), self.n, self._rng("r"))
         draws = bootstrap_correlations(x, y, labels, k, self.n, self._rng("interval"))
@@ -161,7 +163,7 @@ class EncodingAccuracy(Step):
             "p_spin": p_spin,
             "p_spin_corrected": spin_corrected,
         }
-        maps = {"r": r, "ceiling_r": ceiling, "gap_map": gap}
+        maps = {"r": r, "noise_ceiling": noise_ceiling, "gap_map": gap}
         return xr.Dataset(
             {name: ("contrast", values) for name, values in rows.items()}
             | {name: ("vertex", values.astype(np.float32)) for name, values in maps.items()},

@@ -77,6 +77,8 @@ class Paired(Step):
     control : str, optional
         Name of the matched controls; each region's effect is also held against the mean effect
         of its controls.
+    reference : str, optional
+        Name of a condition drawn beside the effects, such as measured fMRI.
     over : {"stimulus"}
         Unit of inference; draws are averaged first.
     correct : {"max"}
@@ -90,6 +92,7 @@ class Paired(Step):
     of: str
     against: str
     control: str | None = None
+    reference: str | None = None
     over: Literal["stimulus"] = "stimulus"
     correct: Literal["max"] = "max"
     n: PositiveInt = 10_000
@@ -131,13 +134,21 @@ class Paired(Step):
             rows["control_high"] = np.stack([part.max(0) for part in each])
             tested = self._tested(lesion - controls, "against control")
             rows |= {f"{key}_control": value for key, value in tested.items() if key != "n"}
-        return self._labelled(rows, order, scores, base[0])
+        result = self._labelled(rows, order, scores, base[0])
+        if "colour" in scores.coords:
+            colours = dict(zip(regions, scores["colour"].values, strict=True))
+            result = result.assign_coords(colour=("contrast", [colours[r] for r in order]))
+        if self.reference:
+            aside = effects[names == self.reference].mean((0, 1))
+            result = result.assign(reference_effect=("metric", aside))
+            result.attrs["reference"] = f"{self.reference} minus {self.against}"
+        return result
 
     def _check_names(self, scores: xr.Dataset) -> None:
         if "condition" not in scores.dims:
             raise SchemaError("paired: scores of several conditions are needed (condition)")
         known = list(dict.fromkeys(scores["name"].values.astype(str)))
-        for asked in (self.of, self.against, self.control):
+        for asked in (self.of, self.against, self.control, self.reference):
             if asked is not None and asked not in known:
                 raise ParameterError(not_one_of("condition", asked, known))
         if scores.sizes["stimulus"] < 2:

@@ -8,7 +8,7 @@ import pytest
 from insilico.errors import WeightsError
 from insilico.phantom import gates as module
 from insilico.phantom import shares
-from insilico.phantom.check import main
+from insilico.phantom.check import check
 from insilico.phantom.gates import Gates
 from insilico.phantom.stimuli import Scenes
 
@@ -47,7 +47,7 @@ def test_pictures_from_tokens_show_the_scene_and_other_tokens_do_not(gates):
 def test_measured_betas_and_synthetic_fmri(gates, monkeypatch):
     monkeypatch.setattr(module, "SETS", 1)
     monkeypatch.setattr(module, "PAIRS", (60, 600))
-    rows = by_name(gates.measured_and_synthetic())
+    rows = by_name(gates.measured() + gates.synthetic())
     assert rows["measured betas", "object right"].verdict != "BELOW"
     assert rows["measured betas", "top-1 of 40"].value >= 0.8
     assert rows["measured betas of another scene", "object right"].verdict == "chance"
@@ -74,9 +74,9 @@ def test_chance_counts_scenes_that_share_an_object(gates):
     assert chance["exact caption"] == 0  # 40 different captions
 
 
-def test_the_command_measures_the_folder_that_it_is_given(tmp_path):
+def test_the_folder_that_is_given_is_measured(tmp_path):
     with pytest.raises(WeightsError, match="clip"):
-        main(n=2, weights=str(tmp_path))
+        check(n=2, weights=str(tmp_path))
 
 
 def test_a_share_has_wilson_s_interval_and_a_verdict():
