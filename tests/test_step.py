@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 from typing import ClassVar
 
 import numpy as np
@@ -20,6 +21,28 @@ REGISTRY = Registry("toys", {"scale": f"{__name__}:Scale"})
 def test_build_from_yaml_shapes():
     assert REGISTRY.build("scale") == Scale(factor=2.0)
     assert REGISTRY.build({"kind": "scale", "factor": 3}) == Scale(factor=3.0)
+
+
+class Point:
+    """An entry point of another package."""
+
+    name, value = "double", f"{__name__}:Scale"
+
+
+def test_other_packages_extend_a_room_by_entry_points(monkeypatch):
+    asked = []
+    monkeypatch.setattr("insilico.step.entry_points", lambda group: asked.append(group) or [Point])
+    assert list(REGISTRY) == ["double", "scale"]
+    assert REGISTRY.build({"kind": "double", "factor": 4}) == Scale(factor=4.0)
+    assert set(asked) == {"insilico.toys"}
+
+
+@pytest.mark.parametrize("room", ["encoders", "figures", "scores", "statistics", "stimuli"])
+def test_every_room_is_a_registry(room, monkeypatch):
+    kinds = importlib.import_module(f"insilico.{room}").KINDS
+    monkeypatch.setattr("insilico.step.entry_points", lambda group: [Point])
+    assert kinds["double"].__qualname__ == "Scale"
+    assert kinds.room == room
 
 
 def test_identity_holds_defaults():

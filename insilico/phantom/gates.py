@@ -37,7 +37,8 @@ GATES = {
 }
 """Minimum and target of what is decoded; those of true pictures are .90 and .97."""
 CONTINUOUS = {"pixcorr": "PixCorr", "ssim": "SSIM", "clip_cosine": "CLIP cosine"}
-"""Scores on which more pairs must help: the hits saturate (docs/phantom.md)."""
+GAINED = ("PixCorr", "SSIM")
+"""Scores on which more pairs must help: what is said of the object saturates (docs/phantom.md)."""
 
 if TYPE_CHECKING:
     from transformers import CLIPModel
@@ -138,7 +139,7 @@ class Gates:
             rows += self._rows(f"synthetic fMRI, {pairs:,} pairs, {SETS} sets", values)
         more, per = " minus ".join(f"{pairs:,}" for pairs in PAIRS[::-1]), f"{max(PAIRS):,} pairs"
         for name in best:
-            gated = name in CONTINUOUS.values()
+            gated = name in GAINED
             rows.append(gain(f"{more} pairs", name, many[name] - few[name], gated=gated))
         for name in best:
             rows.append(ratio(f"{per} / measured betas", name, many[name], best[name], 0.85))

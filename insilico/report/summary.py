@@ -94,7 +94,11 @@ def _row(label: str, one: xr.Dataset) -> str:
     )
     if "ceiling" in one:
         text += f", ceiling {one['ceiling'].item():.3f}"
-    return text + f", p corrected {one['p_corrected'].item():.3g}"
+    text += f", p corrected {one['p_corrected'].item():.3g}"
+    if "p_spin_corrected" in one:
+        beyond, p = one["gap_against_elsewhere"].item(), one["p_spin_corrected"].item()
+        text += f"; gap to ceiling against elsewhere {beyond:+.3f}, p spin {p:.3g}"
+    return text
 
 
 def _failed(failures: Mapping[str, Failure]) -> list[str]:

@@ -136,7 +136,8 @@ class Paired(Step):
             rows |= {f"{key}_control": value for key, value in tested.items() if key != "n"}
         result = self._labelled(rows, order, scores, base[0])
         if "colour" in scores.coords:
-            colours = dict(zip(regions, scores["colour"].values, strict=True))
+            own = names == self.of
+            colours = dict(zip(regions[own], scores["colour"].values[own], strict=True))
             result = result.assign_coords(colour=("contrast", [colours[r] for r in order]))
         if self.reference:
             aside = effects[names == self.reference].mean((0, 1))

@@ -110,3 +110,6 @@ def test_ablate_without_a_chain():
     vis = atlases.load("phantom7").mask("Vis") & ~fsaverage5.medial_wall()
     assert not lesioned["bold"].values[:, vis].any()
     assert lesioned["bold"].values[:, ~vis & ~fsaverage5.medial_wall()].all()
+    spared = isi.ablate(response, atlas="phantom7", region="~Visual", fill="zero")
+    assert spared["bold"].values[:, vis].all()
+    assert not spared["bold"].values[:, ~vis].any()

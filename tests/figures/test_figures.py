@@ -64,7 +64,11 @@ def lesions():
     rows |= {"p_corrected_control": np.array([[0.01, 0.9], [0.9, 0.9], [0.9, 0.9]])}
     return xr.Dataset(
         {name: (("contrast", "metric"), values) for name, values in rows.items()},
-        coords={"contrast": ["Vis", "Cont", "Default"], "metric": ["pixcorr", "bleu1"]},
+        coords={
+            "contrast": ["Vis", "Limbic", "Default"],
+            "colour": ("contrast", ["#781286", "#dcf8a4", "#cd3e4e"]),
+            "metric": ["pixcorr", "bleu1"],
+        },
         attrs=ATTRS | LESION,
     )
 
@@ -105,6 +109,20 @@ def test_lesion_effects_draw_every_contrast(lesions):
     assert not panels[1].texts
     assert "Nothing propagates to other areas" in words(figure)
     assert "n = 20 stimuli" in words(figure)
+
+
+def test_lesions_have_the_colours_of_their_regions_and_a_reference(lesions):
+    aside = lesions.assign(reference_effect=("metric", [0.07, 0.3]))
+    aside.attrs["reference"] = "measured minus intact"
+    figure = lesion_effects(aside)
+    dots = next(c for c in figure.axes[0].collections if isinstance(c, PathCollection))
+    found = [mpl.colors.to_hex(colour) for colour in dots.get_edgecolor()]
+    assert found[0] == "#781286"
+    assert found[2] == "#cd3e4e"
+    assert mpl.colors.rgb_to_hsv(mpl.colors.to_rgb(found[1]))[2] < 0.75  # Limbic shows on white
+    for axes, place in zip(figure.axes, (0.07, 0.3), strict=True):
+        assert any(list(line.get_xdata()) == [place, place] for line in axes.lines)
+    assert "measured minus intact" in words(figure)
 
 
 def test_vertex_colours_show_values_and_grey_wall():

@@ -123,6 +123,25 @@ def test_regions_in_a_list_and_by_alias(planned, tmp_path):
     assert names[2:4] == ["silenced/Vis", "silenced/Default"]
 
 
+def test_a_complement_is_not_taken_for_its_region(planned, tmp_path):
+    text = (tmp_path / "study.yaml").read_text()
+    text = text.replace("region: each, fill: mean}}", "region: [~Visual, Visual & lh]}}", 1)
+    (tmp_path / "study.yaml").write_text(text)
+    rows = [branch.row for branch in planned().branches][2:4]
+    assert [row.perturb["region"] for row in rows] == ["~Visual", "Visual & lh"]
+
+
+def test_conditions_carry_the_colours_of_the_atlas(planned):
+    from insilico.spaces.atlases import load
+
+    step = planned().score.step
+    colours = dict(zip(step.condition, step.colour, strict=True))
+    atlas = load("phantom7")
+    for region, colour in zip(atlas.regions, atlas.colours, strict=True):
+        assert colours[f"silenced/{region}"] == colours[f"matched/{region}/0"] == colour
+    assert colours["intact"] == "#777777"
+
+
 def test_the_resolved_protocol_gives_the_same_keys(planned, tmp_path):
     from insilico.report.experiment import resolved
 

@@ -64,7 +64,10 @@ def test_the_designs_example_is_valid(write):
 
 def test_the_shipped_protocol_is_the_designs_example(write):
     shipped, example = read("yeo7_gap").protocol, read(write(GOOD)).protocol
-    assert shipped == example
+    gap = dict(shipped.statistics["gap"])
+    assert gap.pop("reference") == "measured"  # more than the design asks for
+    statistics = shipped.statistics | {"gap": gap}
+    assert shipped.model_copy(update={"statistics": statistics}) == example
 
 
 MISTAKES = {
@@ -115,6 +118,40 @@ MISTAKES = {
     "unknown atlas": (
         ("atlas: yeo7, region: each, fill: mean}", "atlas: yeo8, region: each}"),
         r"p.yaml:8:conditions.silenced.perturb.atlas: unknown atlas 'yeo8'; one of: .*'yeo7'\?",
+    ),
+    "an expression that cannot be read": (
+        ("region: each, fill: mean}", "region: 'Vis & & lh'}"),
+        r"p.yaml:8:conditions.silenced.perturb.region: 'Vis & & lh': a region is missing before",
+    ),
+    "an expression of no vertex": (
+        ("region: each, fill: mean}", "region: 'Vis & lh & ~Vis'}"),
+        r"p.yaml:8:conditions.silenced.perturb.region: .*holds no vertex",
+    ),
+    "a list where a kind is wanted": (
+        ("scores: [pixcorr,", "scores: [{kind: [a]},"),
+        r"p.yaml:10:scores.0.kind: unknown score '\['a'\]'; one of: ",
+    ),
+    "a list where a preset is wanted": (
+        ("preset: phantom ", "preset: [1] "),
+        r"p.yaml:2:preset: unknown preset '\[1\]'; one of: phantom",
+    ),
+    "a list where a condition is wanted": (
+        ("of: silenced", "of: [silenced]"),
+        r"p.yaml:14:statistics.gap.of: met \['silenced'\]; allowed: ",
+    ),
+    "a seed in quotes": (("seed: 7", "seed: '7'"), r"p.yaml:3:seed: met '7'; allowed: "),
+    "one stimulus": (
+        ("n: 20", "n: 1"),
+        r"p.yaml:13:statistics.gap: it compares conditions over stimuli, and there is one: set stimuli.n",
+    ),
+    "too many stimuli": (("n: 20", "n: 1000000"), r"p.yaml:4:stimuli.n: met 1000000; allowed: "),
+    "unknown option of a figure": (
+        ("[network_gap,", "[{kind: network_gap, foo: 1},"),
+        r"p.yaml:15:figures.0.foo: unknown key 'foo'; one of: ",
+    ),
+    "unknown reference": (
+        ("control: matched,", "control: matched, reference: mesured,"),
+        r"p.yaml:14:statistics.gap.reference: unknown condition 'mesured'; .*'measured'\?",
     ),
     "each without an atlas": (
         ("atlas: yeo7, region: each, fill: mean}", "region: each}"),

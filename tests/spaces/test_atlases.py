@@ -56,10 +56,8 @@ def test_unknown_names_are_answered(nowhere):
         atlases.load("yeo")
 
 
-def test_missing_labels_say_three_ways(nowhere):
-    with pytest.raises(
-        RegionError, match="give a path, set INSILICO_YEO7=.*insilico fetch atlases"
-    ):
+def test_missing_labels_say_what_to_do(nowhere):
+    with pytest.raises(RegionError, match="set INSILICO_YEO7=.*insilico fetch atlases"):
         atlases.load("yeo7")
 
 
@@ -80,6 +78,67 @@ def test_path_before_environment(nowhere, monkeypatch, labels):
 def test_wrong_files_are_refused(labels, changed, message):
     with pytest.raises(RegionError, match=message):
         atlases.load("yeo7", labels(**changed))
+
+
+@pytest.fixture
+def published(nowhere, monkeypatch):
+    """Let yeo7's files lie at file:// addresses; returns a function that writes them."""
+    from nibabel.freesurfer import write_annot
+
+    table = np.array([[k, 10 * k, 3, 0, 0] for k in range(8)])
+    names = ["Medial_Wall", *NETWORKS]
+    folder = nowhere / "site"
+    folder.mkdir()
+
+    def write(shift=0):
+        half = (np.arange(10242) + shift) % 8
+        for hemi in ("lh", "rh"):
+            write_annot(folder / f"{hemi}.annot", half, table, names, fill_ctab=True)
+
+    write()
+    urls = {hemi: (folder / f"{hemi}.annot").as_uri() for hemi in ("lh", "rh")}
+    about = atlases.describe("yeo7") | {"download": urls}
+    monkeypatch.setattr(
+        atlases, "describe", lambda name: about if name == "yeo7" else pytest.fail(name)
+    )
+    yield write
+    atlases._load.cache_clear()
+
+
+def test_fetched_labels_are_kept_and_held_to_their_first_digest(published, nowhere):
+    kept = atlases.fetch("yeo7")
+    assert kept == nowhere / "lh.yeo7.annot"
+    atlas = atlases.load("yeo7")
+    np.testing.assert_array_equal(atlas.labels, np.tile(np.arange(10242) % 8, 2))
+    assert atlases.fetch("yeo7") == kept
+    published(shift=1)  # the site now holds other labels
+    with pytest.raises(RegionError, match="not those of first use"):
+        atlases.fetch("yeo7")
+    np.testing.assert_array_equal(atlases.load("yeo7").labels, atlas.labels)
+    kept.write_bytes((nowhere / "site" / "lh.annot").read_bytes())
+    with pytest.raises(RegionError, match="not those of first use"):
+        atlases.load("yeo7")
+
+
+def test_environment_before_cache(published, nowhere, monkeypatch, labels):
+    atlases.fetch("yeo7")
+    with np.load(labels(), allow_pickle=False) as data:
+        turned = {name: data[name] for name in ("left", "right", "names")}
+    turned["left"] = np.roll(turned["left"], 1)
+    monkeypatch.setenv("INSILICO_YEO7", str(labels(**turned)))
+    assert atlases.load("yeo7").labels[1] == 0
+
+
+def test_what_cannot_be_fetched_leaves_nothing(published, nowhere, monkeypatch):
+    (nowhere / "site" / "rh.annot").unlink()
+    with pytest.raises(RegionError, match="cannot be downloaded from file:.*set INSILICO_YEO7"):
+        atlases.fetch("yeo7")
+    assert [path.name for path in nowhere.iterdir()] == ["site"]
+
+
+def test_shipped_atlases_are_not_fetched():
+    with pytest.raises(RegionError, match="ships with insilico"):
+        atlases.fetch("phantom7")
 
 
 def test_annot_files_are_read(nowhere):

@@ -222,6 +222,17 @@ def test_paired_finds_the_planted_lesion(direction):
     assert estimate.attrs["test"].startswith("all sign flips")
 
 
+def test_paired_puts_a_reference_and_colours_beside_the_effects():
+    coloured = scores().assign_coords(colour=("condition", list("abcdefg")))
+    coloured["name"] = ("condition", ["intact", "silenced", "silenced", *["measured"] * 4])
+    step = Paired(of="silenced", against="intact", reference="measured", n=99)
+    estimate = step(coloured)
+    aside = coloured["value"].isel(condition=slice(3, 7)).mean() - coloured["value"][0].mean()
+    assert estimate["reference_effect"].item() == pytest.approx(aside.item())
+    assert estimate.attrs["reference"] == "measured minus intact"
+    assert list(estimate["colour"].values) == ["b", "c"]
+
+
 def test_paired_answers_mistakes():
     with pytest.raises(
         ParameterError, match=r"unknown condition 'silence'.*did you mean 'silenced'"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -82,6 +84,9 @@ def test_the_phantom_s_own_scene_is_near_and_a_photograph_far(store, tmp_path, c
     assert "within the" in capsys.readouterr().out
     translate(store, tmp_path / "noise.png", tmp_path / "noise")
     assert "another world than" in capsys.readouterr().out
+    Image.new("RGB", (300, 200), (128, 128, 128)).save(tmp_path / "grey.png")
+    translate(store, tmp_path / "grey.png", tmp_path / "grey")
+    assert "another world than" in capsys.readouterr().out
 
 
 def test_only_what_was_asked_for(store, tmp_path):
@@ -89,3 +94,21 @@ def test_only_what_was_asked_for(store, tmp_path):
     assert translate(store, tmp_path / "a.png", tmp_path / "out", "--to", "text") == 0
     assert not (tmp_path / "out" / "image.png").exists()
     assert (tmp_path / "out" / "caption.txt").exists()
+
+
+def test_a_second_translation_leaves_nothing_of_the_first(store, tmp_path):
+    for name in ("a", "b"):
+        photograph(80, 80).save(tmp_path / f"{name}.png")
+    assert translate(store, tmp_path / "a.png", tmp_path / "out", "--to", "image", "text") == 0
+    assert translate(store, tmp_path / "b.png", tmp_path / "out", "--to", "text") == 0
+    assert not (tmp_path / "out" / "image.png").exists()
+    listed = json.loads((tmp_path / "out" / "manifest.json").read_text())["files"]
+    there = {path.name for path in (tmp_path / "out").iterdir()}
+    assert set(listed) | {"manifest.json"} == there
+
+
+def test_a_folder_is_no_picture(store, tmp_path, capsys):
+    photograph(80, 80).save(tmp_path / "a.png")
+    assert translate(store, tmp_path, tmp_path / "out") == 2
+    assert "is a folder" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -12,6 +12,7 @@ import pytest
 import xarray as xr
 
 import insilico as isi
+from insilico.phantom.cohort import Cohort
 from insilico.schema import NOUNS, check
 
 ROOT = Path(__file__).parents[2]
@@ -70,8 +71,13 @@ def test_estimates_carry_intervals_and_corrected_p(results):
 
 def test_what_is_built_in_comes_out(accuracy):
     """Ceilings are those of the cohort; Vis falls furthest short of its ceiling."""
-    ceilings = accuracy["ceiling"].sel(contrast=["Vis", "DorsAttn", "Default"]) ** 2
-    np.testing.assert_allclose(ceilings, [0.65, 0.35, 0.28], atol=0.08)
+    truth = Cohort().ceiling()
+    stored, labels = accuracy["noise_ceiling"].values, accuracy["region_label"].values
+    for k, region in enumerate(accuracy["contrast"].values, start=1):
+        inside = labels == k
+        assert stored[inside].mean() == pytest.approx(truth[inside].mean(), abs=0.01), region
+    assert (stored[labels > 0] < 0).any()  # not clipped
+    np.testing.assert_array_equal(np.isnan(stored), labels == 0)
     assert (accuracy["effect"] < accuracy["ceiling"]).all()
     ratio = accuracy["effect"] / accuracy["ceiling"]
     assert ratio.idxmin("contrast") == "Vis"
