@@ -8,14 +8,14 @@ from typing import Any
 
 import xarray as xr
 
-from insilico.errors import ProtocolError
+from insilico.errors import ParameterError, ProtocolError
 from insilico.job import Job, carried
 from insilico.protocol.document import Document, assigned
 from insilico.protocol.join import side_by_side
 from insilico.protocol.model import Protocol
 from insilico.protocol.plan import Planner
 from insilico.protocol.read import CHAIN, filled, lines, preset, problems
-from insilico.protocol.regions import bound, region_complaints, spelled
+from insilico.protocol.regions import EACH, bound, region_complaints, spelled
 from insilico.protocol.steps import build, complaints
 from insilico.run.runner import obtain
 from insilico.run.store import Store
@@ -116,6 +116,7 @@ class Chain:
 
     def perturb(self, response: xr.Dataset, **spec: Any) -> xr.Dataset:
         """Return the response after a perturbation, named as in a protocol."""
+        _refuse_several(spec)
         spec, notes = bound(spec, self.protocol.bindings)
         _refuse("perturb", spec)
         if isinstance(spec.get("region"), str):
@@ -156,6 +157,19 @@ class Chain:
         return obtain(job, self.store)
 
 
+def _refuse_several(spec: Mapping[str, Any]) -> None:
+    """Raise for what stands for several conditions in a protocol."""
+    if isinstance(spec.get("region"), list) or spec.get("region") == EACH:
+        raise ParameterError(
+            f"region {spec['region']!r} stands for several conditions in a protocol; here call "
+            "once for each region, or join them: 'Vis | Default'"
+        )
+    if "n" in spec:
+        raise ParameterError(
+            "n counts control patches in a protocol; here call once for each: control_index=0, 1"
+        )
+
+
 def _refuse(section: str, spec: Mapping[str, Any]) -> None:
     """Raise for a spec with an unknown kind, parameter, atlas or region."""
     found = [*region_complaints(spec, (section,)), *complaints(section, spec, (section,))]
@@ -178,6 +192,7 @@ def ablate(
         Of the step: ``atlas``, ``region``, ``fill``, ``control``, ``control_index``, ``seed``.
     """
     spec = {"kind": "ablate", **parameters}
+    _refuse_several(spec)
     _refuse("perturb", spec)
     return carried(build("perturb", spec)(response, training), response)
 

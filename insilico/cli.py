@@ -23,6 +23,7 @@ examples:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return the exit status: 0 done, 2 an error that can be mended, 130 ^C."""
     arguments = _parser().parse_args(argv)
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # they would run through our lines
     from insilico.errors import InsilicoError
 
     try:
@@ -95,6 +96,7 @@ def _add_run(commands: Any) -> None:
     parser.add_argument("file", help="a protocol, or the name of a shipped one")
     _add_set(parser)
     parser.add_argument("--out", type=Path, help="output folder (runs/<protocol>-<key>)")
+    _add_overwrite(parser)
     parser.add_argument("--jobs", type=_count, default=1, metavar="N", help="processes (1)")
     _add_how(parser)
 
@@ -118,6 +120,7 @@ def _add_translate(commands: Any) -> None:
     parser.add_argument("file", type=Path)
     parser.add_argument("--to", nargs="+", choices=("image", "text"), default=["image", "text"])
     parser.add_argument("--out", type=Path, default=Path("translation"), help="output folder")
+    _add_overwrite(parser)
     parser.add_argument("--preset", default="phantom")
     parser.add_argument("--seed", type=int, default=0, help="of the decoder")
     _add_how(parser)
@@ -144,6 +147,11 @@ def _add_phantom(commands: Any) -> None:
     check.add_argument("--n", type=_count, default=300, help="scenes of held-out combinations")
     check.add_argument("--out", type=Path, help="CSV file to write the gates to")
     check.add_argument("--device", default="cpu", help="torch device (cpu)")
+
+
+def _add_overwrite(parser: argparse.ArgumentParser) -> None:
+    about = "let the outputs take the place of what --out holds"
+    parser.add_argument("--overwrite", action="store_true", help=about)
 
 
 def _add_set(parser: argparse.ArgumentParser) -> None:
@@ -187,6 +195,7 @@ def _run(arguments: argparse.Namespace) -> int:
             arguments.file,
             set=_changes(arguments.set),
             out=arguments.out,
+            overwrite=arguments.overwrite,
             store=arguments.store,
             jobs=arguments.jobs,
             device=arguments.device,
@@ -244,6 +253,7 @@ def _translate(arguments: argparse.Namespace) -> int:
         arguments.file,
         arguments.to,
         arguments.out,
+        overwrite=arguments.overwrite,
         preset=arguments.preset,
         seed=arguments.seed,
         store=arguments.store,

@@ -15,7 +15,7 @@ from insilico.errors import ParameterError, StimulusError, not_one_of
 from insilico.report.folder import Folder
 from insilico.run.portable import portable
 from insilico.run.store import write_bytes, write_entry
-from insilico.schema import canonical
+from insilico.schema import canonical, short_digest
 from insilico.step import computing
 
 FORMS = ("image", "text")
@@ -46,6 +46,7 @@ def translate(
     to: Sequence[str] = FORMS,
     out: str | Path = "translation",
     *,
+    overwrite: bool = False,
     preset: str = "phantom",
     seed: int = 0,
     store: str | Path | None = None,
@@ -60,7 +61,9 @@ def translate(
     to : list of {"image", "text"}
     out : path
         Folder for ``image.png``, ``caption.txt``, ``seen.png``, ``response.nc`` and
-        ``translation.yaml``.
+        ``translation.yaml``. One that holds another translation, or other files, is refused.
+    overwrite : bool
+        Let the outputs take the place of what the folder holds.
     preset : str
     seed : int
         Of the decoder.
@@ -82,7 +85,8 @@ def translate(
     with computing(device=device):
         chain = load_chain(preset, seed=seed, store=store)
         stimuli = chain.stimuli(kind="images", path=str(file))
-        folder.begin()
+        key = short_digest("translation", Path(file).read_bytes(), preset, seed, forms)
+        folder.begin(key, overwrite=overwrite)
         response = chain.encode(stimuli)
         made = chain.decode(response)
         distance = _distance(chain, stimuli)
@@ -93,7 +97,7 @@ def translate(
     about["distance_from_training"] = None if np.isnan(distance) else round(distance, 3)
     about["note"] = str(made.attrs.get("note", ""))
     folder.text("translation.yaml", "".join(f"{k}: {canonical(v)}\n" for k, v in about.items()))
-    folder.finish("translation", [*names, "translation.yaml"])
+    folder.finish(key, [*names, "translation.yaml"])
     return Translation(folder.path, caption, distance, text)
 
 

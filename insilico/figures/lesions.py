@@ -45,7 +45,7 @@ def lesion_effects(estimate: xr.Dataset) -> Figure:
     y = np.arange(count)[::-1]
     panels[0].set_yticks(y, estimate["contrast"].values)
     panels[0].set_ylim(-0.7, count - 0.3)
-    panels[len(panels) // 2].set_xlabel(f"{estimate.attrs.get('statistic', 'effect')}")
+    figure.supxlabel(f"{estimate.attrs.get('statistic', 'effect')}", fontsize=7)
     figure.legend(handles=_legend(estimate), loc="outside upper right", ncols=5)
     footer(figure, estimate.attrs, stimuli_of(estimate))
     return figure
@@ -89,7 +89,7 @@ def _legend(estimate: xr.Dataset) -> list:
         look: dict[str, Any] = {"marker": "o", "linestyle": "", "markersize": 4}
         return Line2D([], [], label=label, color=INK, markerfacecolor=face, **look)
 
-    found: list = [dot("p < .05, corrected", INK), dot("not shown", "white")]
+    found: list = [dot("p < .05, corrected", INK), dot("not significant", "white")]
     if "reference_effect" in estimate:
         told = str(estimate.attrs.get("reference", "reference"))
         found.append(Line2D([], [], label=told, color=INK, **DASHED))

@@ -13,7 +13,6 @@ from insilico.spaces import atlases, regions
 
 EACH = "each"
 ATLAS_FIELDS = ("atlas", "by")
-OPERATORS = "|&~(){}[]"
 GREY = "#777777"
 
 
@@ -28,6 +27,8 @@ def bound(spec: Mapping[str, Any], bindings: Mapping[str, str]) -> tuple[dict[st
     """
     result, used = dict(spec), []
     for name, other in bindings.items():
+        if name == other:
+            continue  # the published labels themselves
         for key in ATLAS_FIELDS:
             if result.get(key) == name:
                 result[key] = other
@@ -56,16 +57,7 @@ def colour_of(spec: Mapping[str, Any]) -> str:
 
 def spelled(atlas: str | None, region: str) -> str:
     """Return a region's own name for any of its spellings; expressions stay as they are."""
-    if any(sign in region for sign in OPERATORS):
-        return region
-    for name, about in (atlases.describe(atlas)["regions"] if atlas else {}).items():
-        if _folded(region) in {_folded(alias) for alias in (name, *about["aliases"])}:
-            return str(name)
-    return region
-
-
-def _folded(text: str) -> str:
-    return "".join(letter for letter in text.casefold() if letter.isalnum())
+    return (atlases.spelled(atlas, region) if atlas else None) or region
 
 
 def expanded(spec: Mapping[str, Any]) -> list[str]:
@@ -87,8 +79,13 @@ def region_complaints(spec: Mapping[str, Any], loc: Loc) -> Iterator[Complaint]:
     if region == EACH and atlas is None:
         yield (*loc, "region"), f"'each' of which atlas? Add atlas: {', '.join(atlases.names())}"
     elif region != EACH and region is not None:
-        for name in region if isinstance(region, list) else [region]:
+        several = region if isinstance(region, list) else [region]
+        for name in several:
             yield from _unknown(str(name), atlas, (*loc, "region"))
+        own = [spelled(atlas, str(name)) for name in several]
+        if len(set(own)) < len(own) or not own:
+            what = "names a region twice" if own else "names no region"
+            yield (*loc, "region"), f"the list {several} {what}: name each once"
 
 
 def _unknown(expression: str, atlas: str | None, loc: Loc) -> Iterator[Complaint]:
@@ -113,7 +110,7 @@ def _missing(home: str | None, name: str) -> str | None:
     if home not in atlases.names():
         return not_one_of("atlas", home, atlases.names())
     if spelled(home, name) not in regions_of(home):
-        return not_one_of(f"region of {home}", name, regions_of(home))
+        return atlases.unknown(home, name)
     return None
 
 

@@ -86,6 +86,7 @@ def told(error: ValidationError, loc: Loc, known: list[str]) -> Iterator[Complai
             yield (*loc, *inside), not_one_of("value", item["input"], allowed)
         else:
             wanted = item["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+            wanted = wanted.replace("valid tuple", "list in [ ]")
             yield (*loc, *inside), f"met {item['input']!r}; allowed: {wanted}"
 
 

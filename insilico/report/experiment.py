@@ -59,6 +59,7 @@ def run(
     *,
     set: Mapping[str, Any] | None = None,
     out: str | Path | None = None,
+    overwrite: bool = False,
     store: str | Path | None = None,
     jobs: int = 1,
     device: str = "cpu",
@@ -73,7 +74,10 @@ def run(
     set : dict, optional
         Dotted keys to values that replace the file's, such as ``{"stimuli.n": 6}``.
     out : path, optional
-        Output folder; by default ``runs/<protocol>-<key>``.
+        Output folder; by default ``runs/<protocol>-<key>``. One that holds another run, or files
+        of no run, is refused.
+    overwrite : bool
+        Let the outputs take the place of what the folder holds.
     store : path, optional
         Folder of stored datasets; by default ``INSILICO_STORE`` or the user's cache.
     jobs : int
@@ -100,7 +104,7 @@ def run(
     folder = Folder(_place(out, file, work))
     if folder.complete(work.key):
         return Results(folder.path, (folder.path / "summary.txt").read_text())
-    folder.begin()
+    folder.begin(work.key, overwrite=overwrite)
     shelf = Store(store)
     outcome = compute(work.targets(), shelf, processes=jobs, device=device, watch=watch)
     text = _write(folder, work, shelf, outcome, reading.document.name)
@@ -142,7 +146,7 @@ def _write(folder: Folder, work: Plan, store: Store, outcome: Outcome, source: s
     names += figures
     text = summary(work, nouns, outcome.failures)
     folder.text("summary.txt", text)
-    folder.finish("" if outcome.failures else work.key, [*names, "summary.txt"])
+    folder.finish(work.key, [*names, "summary.txt"], complete=not outcome.failures)
     return text
 
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from insilico.errors import ParameterError, StoreError
 from insilico.run.store import write_bytes
@@ -26,47 +27,72 @@ class Folder:
 
     def complete(self, key: str) -> bool:
         """Return whether this run's outputs are here, whole and unchanged."""
-        try:
-            manifest = json.loads((self.path / MANIFEST).read_text())
-            files = {name: self.path / name for name in manifest["files"]}
-            return manifest["key"] == key and manifest["files"] == {
-                name: _digest(path) for name, path in files.items()
-            }
-        except (OSError, ValueError, KeyError, TypeError):
-            return False
+        held = self._manifest()
+        return held.get("key") == key and bool(held["complete"]) and held["files"] == self._found()
 
-    def begin(self) -> None:
-        """Make the folder, and remove an earlier run's outputs, as far as they are unchanged."""
+    def begin(self, key: str, *, overwrite: bool = False) -> None:
+        """Make the folder, and remove what an earlier run left unchanged there.
+
+        Parameters
+        ----------
+        key : str
+            Of the run. A folder that holds another run, or files of no run, is refused.
+        overwrite : bool
+            Take such a folder too.
+
+        Raises
+        ------
+        ParameterError, StoreError
+        """
+        held = self._manifest()
         if self.path.exists() and not self.path.is_dir():
             raise ParameterError(f"--out {self.path} is a file; name a folder")
+        if not overwrite and held.get("key") != key and self.path.exists() and self._holds():
+            what = "another run" if held else "files of no run"
+            raise ParameterError(
+                f"--out {self.path} holds {what}; name another folder, or add --overwrite "
+                "(overwrite=True) to let the outputs take their place"
+            )
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            for path in [*self._unchanged(), self.path / MANIFEST]:
-                path.unlink(missing_ok=True)
+            for name, digest in self._found().items():
+                if held["files"][name] == digest:
+                    (self.path / name).unlink()
         except OSError as error:
             raise StoreError(
                 f"{self.path} cannot be written ({error.strerror}); name another folder with --out"
             ) from error
-
-    def _unchanged(self) -> list[Path]:
-        """Return the files that are as the manifest says."""
-        try:
-            listed = json.loads((self.path / MANIFEST).read_text())["files"]
-            files = {self.path / Path(name).name: digest for name, digest in listed.items()}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            return []
-        return [
-            path for path, digest in files.items() if path.is_file() and _digest(path) == digest
-        ]
+        self._list(key, [], complete=False)
 
     def text(self, name: str, content: str) -> None:
         """Write a text file."""
         write_bytes(content.encode(), self.path / name)
 
-    def finish(self, key: str, names: list[str]) -> None:
-        """Write the manifest: the key of a whole run (empty where it failed) and its files."""
-        files = {name: _digest(self.path / name) for name in names if (self.path / name).exists()}
-        self.text(MANIFEST, json.dumps({"key": key, "files": files}, indent=2) + "\n")
+    def finish(self, key: str, names: list[str], *, complete: bool = True) -> None:
+        """Write the manifest of a run that has come to its end, whole or with failures."""
+        self._list(key, [name for name in names if (self.path / name).exists()], complete=complete)
+
+    def _holds(self) -> bool:
+        return any(self.path.iterdir())
+
+    def _list(self, key: str, names: list[str], *, complete: bool) -> None:
+        files = {name: _digest(self.path / name) for name in names}
+        manifest = {"key": key, "complete": complete, "files": files}
+        self.text(MANIFEST, json.dumps(manifest, indent=2) + "\n")
+
+    def _manifest(self) -> dict[str, Any]:
+        """Return a run's manifest, empty if there is none."""
+        try:
+            manifest = json.loads((self.path / MANIFEST).read_text())
+            files = {Path(name).name: str(digest) for name, digest in manifest["files"].items()}
+            return {"key": manifest["key"], "complete": manifest["complete"], "files": files}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return {}
+
+    def _found(self) -> dict[str, str]:
+        """Return the digests of the manifest's files, as they are now."""
+        paths = [self.path / name for name in self._manifest().get("files", {})]
+        return {path.name: _digest(path) for path in paths if path.is_file()}
 
 
 def _digest(path: Path) -> str:

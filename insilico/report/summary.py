@@ -67,7 +67,11 @@ def _scores(score: xr.Dataset) -> list[str]:
 
 def _estimate(name: str, estimate: xr.Dataset) -> list[str]:
     what = str(estimate.attrs.get("statistic", estimate.attrs.get("test", "")))
-    lines = [f"{name}: {what}"] if what else [name]
+    n = ", ".join(map(str, np.unique(estimate["n"].values).astype(int)))
+    lines = [f"{name}: {what} (n = {n} stimuli)"]
+    least = estimate.attrs.get("smallest_p", 0)
+    if least > 0.01:
+        lines.append(f"  with so few stimuli no p lies below {least:.3g}")
     if "metric" in estimate.dims:
         return [*lines, *_strongest(estimate)]
     for contrast in estimate["contrast"].values:
@@ -81,10 +85,14 @@ def _strongest(estimate: xr.Dataset) -> list[str]:
     for metric in estimate["metric"].values:
         column = estimate.sel(metric=metric)
         most = column.isel(contrast=int(np.abs(column["effect"].values).argmax()))
-        count = int((column["p_corrected"] < 0.05).sum())
+        sure = column["effect"].values[column["p_corrected"].values < 0.05]
         row = _row(f"{metric}: {most['contrast'].item()}", most)
-        lines.append(f"{row}; {count} of {column.sizes['contrast']} with p < .05")
+        lines.append(f"{row}; of {column.sizes['contrast']} with p < .05: {_signs(sure)}")
     return lines
+
+
+def _signs(sure: np.ndarray) -> str:
+    return f"{(sure < 0).sum()} below zero, {(sure > 0).sum()} above"
 
 
 def _row(label: str, one: xr.Dataset) -> str:

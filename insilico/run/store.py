@@ -15,7 +15,7 @@ from pathlib import Path
 
 import xarray as xr
 
-from insilico.errors import StoreError
+from insilico.errors import ParameterError, StoreError
 from insilico.run.portable import packed, portable, unpacked
 from insilico.schema import digest
 
@@ -49,6 +49,8 @@ class Store:
 
     def __init__(self, folder: str | Path | None = None, memory_bytes: int = MEMORY_BYTES) -> None:
         self.folder = Path(folder).expanduser() if folder else default_folder()
+        if self.folder.exists() and not self.folder.is_dir():
+            raise ParameterError(f"the store {self.folder} is a file; name a folder")
         self.memory_bytes = memory_bytes
         self._recent: OrderedDict[str, xr.Dataset] = OrderedDict()
 

@@ -11,6 +11,7 @@ import difflib
 import hashlib
 import json
 import os
+import re
 import zipfile
 from dataclasses import dataclass
 from functools import lru_cache
@@ -54,15 +55,10 @@ class Atlas:
 
     def region(self, spelling: str) -> str:
         """Return the region's own name for a spelling, or raise `RegionError`."""
-        found = self.aliases.get(_folded(spelling))
+        found = spelled(self.name, spelling)
         if found is None:
-            raise RegionError(self._unknown(spelling))
+            raise RegionError(unknown(self.name, spelling))
         return found
-
-    def _unknown(self, spelling: str) -> str:
-        near = difflib.get_close_matches(_folded(spelling), self.aliases, n=1)
-        hint = f" (did you mean '{self.aliases[near[0]]}'?)" if near else ""
-        return f"unknown region of {self.name} '{spelling}'; one of: {listed(self.regions)}{hint}"
 
     def mask(self, spelling: str) -> np.ndarray:
         """Return which vertices belong to a region, bool (20484,)."""
@@ -123,6 +119,29 @@ def _load(name: str, path: str) -> Atlas:
         digest=hashlib.sha256(labels.astype(np.int16).tobytes()).hexdigest(),
         **{key: str(about[key]) for key in ("title", "source", "licence", "citation")},
     )
+
+
+def spelled(name: str, region: str) -> str | None:
+    """Return a region's own name for any of its spellings, without the labels; or None."""
+    if not re.fullmatch(r"\w[\w /+-]*", region.strip()):
+        return None  # signs are never ignored: "!Vis" is not Vis
+    return _aliases(describe(name)["regions"]).get(_folded(region))
+
+
+def unknown(name: str, region: str) -> str:
+    """Return the complaint about a region that an atlas does not have."""
+    regions = describe(name)["regions"]
+    aliases, sides = _aliases(regions), re.findall(r"(?i)lh|rh|left|right|_[LR]\b", region)
+    bare = re.sub(r"(?i)[^a-z0-9]*(lh|rh|left|right|_[LR]\b)[^a-z0-9]*", "", region)
+    near = difflib.get_close_matches(_folded(bare), aliases, n=1)
+    meant = aliases[near[0]] if near else ""
+    if sides and meant:
+        side = "lh" if sides[0].casefold().strip("_") in ("lh", "left", "l") else "rh"
+        meant = f"{meant} & {side}"
+    if region.startswith(("!", "-")) and meant:
+        meant = f"~{meant}"
+    hint = f" (did you mean '{meant}'?)" if meant else ""
+    return f"unknown region of {name} '{region}'; one of: {listed(regions)}{hint}"
 
 
 def _folded(spelling: str) -> str:

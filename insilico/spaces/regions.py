@@ -13,9 +13,12 @@ from insilico.schema import place_of
 from insilico.spaces import atlases, fsaverage5
 
 TOKEN = re.compile(
-    r"\s*(?:([|&\-~()])"
-    r"|(roi:[\w/+ ]+(?:-\d+)?"  # FFA-1 is one name
-    r"|(?:[A-Za-z][\w-]*:)?[A-Za-z0-9_][\w/+ ]*))"
+    r"\s*(?:([|&~()]|-(?=\s))"  # a minus has a space after it: FFA-1 is one name
+    r"|((?:[A-Za-z][\w-]*:)?[A-Za-z0-9_](?:[\w/+ ]|(?<=\w)-(?=\w))*))"
+)
+GRAMMAR = (
+    "combine regions with | (or), & (and), ' - ' (without), ~ (all but), parentheses, and lh or rh "
+    "for a hemisphere, as in 'Default & lh'"
 )
 HEMISPHERES = {"lh": "L", "rh": "R"}
 Resolver = Callable[[str], np.ndarray]
@@ -130,7 +133,7 @@ class _Expression:
         while position < len(text):
             match = TOKEN.match(text, position)
             if not match:
-                raise RegionError(f"'{self.text}': cannot read '{text[position:]}'")
+                raise RegionError(f"'{self.text}': cannot read '{text[position:]}'; {GRAMMAR}")
             tokens.append((match.group(1) or match.group(2)).strip())
             position = match.end()
         return tokens
@@ -139,8 +142,7 @@ class _Expression:
         result = self._union()
         if self.position < len(self.tokens):
             raise RegionError(
-                f"'{self.text}': '{self.tokens[self.position]}' was not expected; "
-                "combine regions with | & - ~ and parentheses"
+                f"'{self.text}': '{self.tokens[self.position]}' was not expected; {GRAMMAR}"
             )
         return result
 

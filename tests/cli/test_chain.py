@@ -17,6 +17,7 @@ from insilico.run.portable import portable
 
 @pytest.fixture
 def study(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
     return install(monkeypatch, tmp_path)
 
 
@@ -110,6 +111,11 @@ def test_ablate_without_a_chain():
     vis = atlases.load("phantom7").mask("Vis") & ~fsaverage5.medial_wall()
     assert not lesioned["bold"].values[:, vis].any()
     assert lesioned["bold"].values[:, ~vis & ~fsaverage5.medial_wall()].all()
+    for wrong in ({"region": "!Vis"}, {"region": ["Vis", "Default"]}, {"region": "each"}):
+        with pytest.raises((ParameterError, ProtocolError)):
+            isi.ablate(response, atlas="phantom7", fill="zero", **wrong)
+    with pytest.raises(ParameterError, match="control_index"):
+        isi.ablate(response, atlas="phantom7", region="Vis", fill="zero", control="patch", n=2)
     spared = isi.ablate(response, atlas="phantom7", region="~Visual", fill="zero")
     assert spared["bold"].values[:, vis].all()
     assert not spared["bold"].values[:, ~vis].any()

@@ -131,6 +131,13 @@ def test_a_complement_is_not_taken_for_its_region(planned, tmp_path):
     assert [row.perturb["region"] for row in rows] == ["~Visual", "Visual & lh"]
 
 
+def test_a_name_bound_to_itself_means_the_published_labels(planned, tmp_path):
+    from insilico.protocol.regions import bound
+
+    spec = {"kind": "ablate", "atlas": "yeo7", "region": "yeo7:Vis | lh"}
+    assert bound(spec, {"yeo7": "yeo7"}) == (spec, [])
+
+
 def test_conditions_carry_the_colours_of_the_atlas(planned):
     from insilico.spaces.atlases import load
 

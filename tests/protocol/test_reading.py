@@ -123,6 +123,22 @@ MISTAKES = {
         ("region: each, fill: mean}", "region: 'Vis & & lh'}"),
         r"p.yaml:8:conditions.silenced.perturb.region: 'Vis & & lh': a region is missing before",
     ),
+    "a sign that is none": (
+        ("region: each, fill: mean}", "region: '!Vis'}"),
+        r"p.yaml:8:conditions.silenced.perturb.region: '!Vis': cannot read '!Vis'; combine",
+    ),
+    "no region": (
+        ("region: each, fill: mean}", "region: []}"),
+        r"p.yaml:8:conditions.silenced.perturb.region: the list \[\] names no region",
+    ),
+    "a region twice": (
+        ("region: each, fill: mean}", "region: [Vis, Visual]}"),
+        r"p.yaml:8:conditions.silenced.perturb.region: .* names a region twice",
+    ),
+    "scores that are no list": (
+        ("scores: [pixcorr, ssim, clip_cosine, clip_two_way, bleu1]", "scores: pixcorr"),
+        r"p.yaml:10:scores: met 'pixcorr'; allowed: a list in \[ \]",
+    ),
     "an expression of no vertex": (
         ("region: each, fill: mean}", "region: 'Vis & lh & ~Vis'}"),
         r"p.yaml:8:conditions.silenced.perturb.region: .*holds no vertex",

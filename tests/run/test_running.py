@@ -6,12 +6,11 @@ import pytest
 import xarray as xr
 from toy_world import calls, install
 
-from insilico.errors import InsilicoError, StoreError
+from insilico.errors import InsilicoError, ParameterError, StoreError
 from insilico.job import walk
 from insilico.protocol.plan import plan
 from insilico.protocol.read import read
 from insilico.report.experiment import run
-from insilico.report.folder import Folder
 from insilico.run import runner
 from insilico.run.store import Store
 
@@ -71,7 +70,7 @@ def test_a_stopped_run_goes_on(study, tmp_path, monkeypatch):
     monkeypatch.setattr(runner, "obtain", stops)
     with pytest.raises(KeyboardInterrupt):
         run(study, out=tmp_path / "out")
-    assert not (tmp_path / "out" / "manifest.json").exists()
+    assert not json.loads((tmp_path / "out" / "manifest.json").read_text())["complete"]
     monkeypatch.setattr(runner, "obtain", real)
     run(study, out=tmp_path / "out")
     assert counted(tmp_path) == COUNTS
@@ -79,7 +78,7 @@ def test_a_stopped_run_goes_on(study, tmp_path, monkeypatch):
 
 def test_a_change_computes_only_what_it_touches(study, tmp_path):
     run(study, out=tmp_path / "out")
-    results = run(study, set={"adapter.alpha": 2.0}, out=tmp_path / "out")
+    results = run(study, set={"adapter.alpha": 2.0}, out=tmp_path / "other")
     assert not [name for name in results.computed if name.startswith(("encode", "record", "pert"))]
     assert len([name for name in results.computed if name.startswith("decode")]) == 7
 
@@ -115,7 +114,7 @@ def test_a_failing_job_fails_alone(study, tmp_path, monkeypatch):
     assert len(kept) == 5
     assert "silenced/Limbic" not in kept
     assert results.open("score").sizes["condition"] == 5
-    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["key"] == ""
+    assert not json.loads((tmp_path / "out" / "manifest.json").read_text())["complete"]
     monkeypatch.delenv("TOY_FAIL")
     mended = run(study, out=tmp_path / "out")
     assert mended.failures == ()
@@ -174,24 +173,42 @@ def test_device_and_processes_are_not_in_keys(study, tmp_path):
     assert run(study, out=tmp_path / "other", device="meta", jobs=2).computed == ()
 
 
-def test_a_new_run_removes_the_outputs_of_the_former(study, tmp_path):
+def changed(study):
+    """Return another protocol: one statistic and no figures."""
+    other = "".join(line for line in study.read_text().splitlines(True) if "gap:" not in line)
+    study.with_name("other.yaml").write_text(other.replace("[toy_figure]", "[]"))
+    return study.with_name("other.yaml")
+
+
+def test_the_folder_of_another_run_is_refused_before_any_work(study, tmp_path):
+    out = tmp_path / "out"
+    first = run(study, out=out)
+    before = calls(tmp_path)
+    with pytest.raises(ParameterError, match=r"out holds another run; .* add --overwrite"):
+        run(changed(study), out=out)
+    assert calls(tmp_path) == before
+    assert run(study, out=out).computed == ()
+    assert (out / "summary.txt").read_text() == first.summary
+
+
+def test_files_of_no_run_are_not_written_over(study, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "estimates.csv").write_text("my own")
+    (tmp_path / "mine" / "manifest.json").write_text('{"files": {"estimates.csv": "x"}}')
+    with pytest.raises(ParameterError, match="holds files of no run"):
+        run(study, out=tmp_path / "mine")
+    assert (tmp_path / "mine" / "estimates.csv").read_text() == "my own"
+    (tmp_path / "empty").mkdir()
+    assert run(study, out=tmp_path / "empty").failures == ()
+
+
+def test_overwriting_removes_the_outputs_of_the_former_and_nothing_else(study, tmp_path):
     out = tmp_path / "out"
     run(study, out=out)
     (out / "notes.txt").write_text("the user's own")
-    (out / "summary.txt").write_text("edited by the user")
-    former = out / "estimate-gap.nc"
-    assert former.exists()
-    other = "".join(line for line in study.read_text().splitlines(True) if "gap:" not in line)
-    study.with_name("other.yaml").write_text(other.replace("[toy_figure]", "[]"))
-    run(study.with_name("other.yaml"), out=out)
-    assert not former.exists()
+    assert (out / "estimate-gap.nc").exists()
+    run(changed(study), out=out, overwrite=True)
+    assert not (out / "estimate-gap.nc").exists()
     assert (out / "notes.txt").read_text() == "the user's own"
-
-
-def test_a_manifest_of_another_tool_costs_no_file(tmp_path):
-    out = tmp_path / "out"
-    out.mkdir()
-    (out / "data.csv").write_text("1,2")
-    (out / "manifest.json").write_text('{"files": {"data.csv": "another digest", "../x": 1}}')
-    Folder(out).begin()
-    assert (out / "data.csv").read_text() == "1,2"
+    listed = json.loads((out / "manifest.json").read_text())["files"]
+    assert {path.name for path in out.iterdir()} == {*listed, "manifest.json", "notes.txt"}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from insilico.errors import StoreError
+from insilico.errors import ParameterError, StoreError
 from insilico.run import store as storage
 from insilico.run.portable import portable
 from insilico.run.store import DamagedEntry, Store
@@ -114,3 +114,9 @@ def test_memory_is_bounded_and_not_shared(tmp_path):
 def test_environment_names_the_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("INSILICO_STORE", str(tmp_path / "there"))
     assert Store().folder == tmp_path / "there"
+
+
+def test_a_file_is_no_store(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(ParameterError, match="is a file; name a folder"):
+        Store(tmp_path / "file")

@@ -49,6 +49,18 @@ def test_aliases(spelling):
     assert atlases.load("phantom7").region(spelling) == "Vis"
 
 
+@pytest.mark.parametrize("spelling", ["!Vis", "-Vis", "Vis?", "{Vis}", "Vis!"])
+def test_signs_are_never_ignored(spelling):
+    with pytest.raises(RegionError, match="unknown region of phantom7"):
+        atlases.load("phantom7").region(spelling)
+
+
+def test_names_with_a_hyphen():
+    np.testing.assert_array_equal(
+        mask("Default-Mode - lh", atlas="phantom7"), mask("Default & rh", atlas="phantom7")
+    )
+
+
 def test_unknown_names_are_answered(nowhere):
     with pytest.raises(RegionError, match=r"region of phantom7 'Vizual'.*did you mean 'Vis'"):
         mask("Vizual", atlas="phantom7")
@@ -175,7 +187,14 @@ def test_expressions_obey_set_laws():
         ("(Vis", r"a '\)' is missing"),
         ("Vis & | lh", r"missing before '\|'"),
         ("Vis & ~Vis", "holds no vertex"),
-        ("Vis ! lh", "cannot read '! lh'"),
+        ("Vis ! lh", "cannot read '! lh'; combine regions with .* 'Default & lh'"),
+        ("!Vis", "cannot read '!Vis'"),
+        ("-Vis", "cannot read '-Vis'"),
+        ("Vis?", "cannot read"),
+        ("Default -lh", "cannot read '-lh'"),
+        ("Default-lh", r"unknown region of phantom7 'Default-lh'.*'Default & lh'\?"),
+        ("Default lh", r"'Default & lh'\?"),
+        ("Visual_right", r"'Vis & rh'\?"),
         ("roi:V1", "needs a response with the coordinate 'roi'"),
     ],
 )

@@ -96,11 +96,14 @@ def test_only_what_was_asked_for(store, tmp_path):
     assert (tmp_path / "out" / "caption.txt").exists()
 
 
-def test_a_second_translation_leaves_nothing_of_the_first(store, tmp_path):
+def test_a_second_translation_leaves_nothing_of_the_first(store, tmp_path, capsys):
     for name in ("a", "b"):
         photograph(80, 80).save(tmp_path / f"{name}.png")
     assert translate(store, tmp_path / "a.png", tmp_path / "out", "--to", "image", "text") == 0
-    assert translate(store, tmp_path / "b.png", tmp_path / "out", "--to", "text") == 0
+    assert translate(store, tmp_path / "b.png", tmp_path / "out", "--to", "text") == 2
+    assert "holds another run; name another folder" in capsys.readouterr().err
+    more = ("--to", "text", "--overwrite")
+    assert translate(store, tmp_path / "b.png", tmp_path / "out", *more) == 0
     assert not (tmp_path / "out" / "image.png").exists()
     listed = json.loads((tmp_path / "out" / "manifest.json").read_text())["files"]
     there = {path.name for path in (tmp_path / "out").iterdir()}
