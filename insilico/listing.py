@@ -1,9 +1,11 @@
-"""What a protocol can name, as text: nothing is imported but the rooms' own tables."""
+"""What a protocol can name, as text; of one room also the parameters of its kinds."""
 
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Callable
+from typing import Any
 
 ROOMS = (
     "stimuli",
@@ -29,13 +31,34 @@ def listing(what: str | None = None) -> str:
     }
     parts = []
     for name in shown:
-        lines = makers[name]() if name in makers else _kinds(name)
+        rooms = _kinds if what is None else _parameters
+        lines = makers[name]() if name in makers else rooms(name)
         parts.append("\n".join([name, *(f"  {line}" for line in lines)]))
     return "\n".join(parts)
 
 
 def _kinds(room: str) -> list[str]:
     return [", ".join(importlib.import_module(f"insilico.{room}").KINDS)]
+
+
+def _parameters(room: str) -> list[str]:
+    """Return each kind with its parameters and what it is."""
+    registry = importlib.import_module(f"insilico.{room}").KINDS
+    lines = []
+    for kind in registry:
+        made = registry[kind]
+        lines += [f"{kind}: {inspect.getdoc(made).split(chr(10))[0]}", *_fields(made)]
+    return lines
+
+
+def _fields(made: Any) -> list[str]:
+    from insilico.schema import canonical
+
+    fields = getattr(made, "model_fields", {})
+    return [
+        f"  {name}" + ("" if field.is_required() else f" = {canonical(field.default)}")
+        for name, field in fields.items()
+    ]
 
 
 def _protocols() -> list[str]:
@@ -64,7 +87,18 @@ def _atlases() -> list[str]:
     lines = []
     for name in atlases.names():
         about = atlases.describe(name)
-        how = "ships with insilico" if about["kind"] == "shipped" else "published labels needed"
+        how = "ships with insilico" if about["kind"] == "shipped" else _whether_here(name)
         lines.append(f"{name}: {about['title']} ({how})")
         lines.append(f"  {', '.join(about['regions'])}")
     return lines
+
+
+def _whether_here(name: str) -> str:
+    from insilico.errors import RegionError
+    from insilico.spaces import atlases
+
+    try:
+        atlases.load(name)
+    except RegionError:
+        return "published labels needed"
+    return "published labels found"
