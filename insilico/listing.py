@@ -47,7 +47,7 @@ def _parameters(room: str) -> list[str]:
     lines = []
     for kind in registry:
         made = registry[kind]
-        lines += [f"{kind}: {inspect.getdoc(made).split(chr(10))[0]}", *_fields(made)]
+        lines += [f"{kind}: {(inspect.getdoc(made) or '').partition(chr(10))[0]}", *_fields(made)]
     return lines
 
 
