@@ -34,6 +34,10 @@ class StimulusError(InsilicoError, ValueError):
     """A stimulus file is missing, broken or not what its name says."""
 
 
+class EventError(StimulusError):
+    """A table of events breaks a rule of its format."""
+
+
 class WeightsError(InsilicoError, RuntimeError):
     """Weights are missing, damaged or those of another model."""
 
@@ -45,8 +49,9 @@ class StoreError(InsilicoError, OSError):
 class MissingPackage(InsilicoError, ImportError):
     """An optional package is needed."""
 
-    def __init__(self, package: str, extra: str, purpose: str) -> None:
-        super().__init__(f"{purpose} needs {package}: pip install 'insilico[{extra}]'")
+    def __init__(self, package: str, extra: str, purpose: str, how: str = "") -> None:
+        how = how or f"pip install 'insilico[{extra}]'"
+        super().__init__(f"{purpose} needs {package}: {how}")
 
 
 def listed(values: Iterable[object], limit: int = 12) -> str:

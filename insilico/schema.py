@@ -7,7 +7,8 @@ here, once; every public function calls `check` at its door.
 noun                      dimensions                                             variables
 ========================  =====================================================  ================
 stimuli                   stimulus                                               image, caption,
-                                                                                 sound or path
+                                                                                 sound, film or
+                                                                                 path
 response                  [subject, repeat, condition] stimulus × vertex|voxel   bold
                           (or row × vertex|voxel: rows of unequal timelines)
 reconstruction            [condition] stimulus × draw                            image, caption
@@ -50,7 +51,7 @@ NOUNS = {
     "stimuli": Noun(
         dims=("stimulus",),
         variables=(),
-        any_variable=("image", "caption", "sound", "path"),
+        any_variable=("image", "caption", "sound", "film", "path"),
         coords=("split",),
         attrs=("source",),
     ),

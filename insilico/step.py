@@ -29,12 +29,14 @@ class Step(BaseModel):
     """Base of every stage: a frozen set of parameters that can be called.
 
     Subclasses set `kind` (the name used in protocols) and raise `version` whenever the same
-    parameters would give another result.
+    parameters would give another result. A step without inputs whose dataset only points to files
+    sets `stored` to False: a run makes it anew instead of writing its gigabytes down.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=False)
     kind: ClassVar[str]
     version: ClassVar[int] = 1
+    stored: ClassVar[bool] = True
 
     def __call__(self, *inputs: Any, **named: Any) -> xr.Dataset:
         """Take datasets, give one back; every kind says which."""
@@ -98,6 +100,8 @@ def explain(error: ValidationError, step: type[Step]) -> str:
         name = ".".join(str(part) for part in item["loc"])
         if item["type"] == "extra_forbidden":
             lines.append(f"{step.kind}: {not_one_of('parameter', name, step.model_fields)}")
+        elif not name:  # the parameters do not fit together
+            lines.append(f"{step.kind}: {item['msg'].removeprefix('Value error, ')}")
         else:
             lines.append(f"{step.kind}.{name}: {item['msg']}, got {item['input']!r}")
     return "; ".join(lines)

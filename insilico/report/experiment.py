@@ -5,17 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import insilico
-from insilico.errors import ParameterError
-from insilico.job import walk
+from insilico.errors import ParameterError, listed
 from insilico.protocol.plan import Plan, plan
 from insilico.protocol.read import read
-from insilico.report.folder import Folder
-from insilico.run.runner import Failure, Outcome
+from insilico.report.folder import Folder, as_yaml
+from insilico.run.runner import Failure, Outcome, lacking
 from insilico.run.runner import run as compute
 from insilico.run.store import Store, read_entry
 
@@ -25,6 +23,8 @@ if TYPE_CHECKING:
     from insilico.run.progress import Bars, Lines
 
 DIGITS = 8
+LARGEST_BYTES = 1_000_000_000
+"""Of a variable in an output, where the user has its files."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def run(
 
 def missing(work: Plan, store: str | Path | None = None) -> list[str]:
     """Return the names of the jobs that a run would compute."""
-    return [job.name for job in walk(work.targets(), done=Store(store))]  # type: ignore[arg-type]
+    return [job.name for job in lacking(work.targets(), Store(store))]
 
 
 def _place(out: str | Path | None, file: str | Path, work: Plan) -> Path:
@@ -135,7 +135,7 @@ def _write(folder: Folder, work: Plan, store: Store, outcome: Outcome, source: s
     nouns = Assembly(work, store, outcome.failures).nouns()
     folder.text("protocol.yaml", resolved(work, source))
     for stem, noun in nouns.items():
-        write_entry(portable(noun), folder.path / f"{stem}.nc")
+        write_entry(portable(_fit_to_write(noun)), folder.path / f"{stem}.nc")
     names = ["protocol.yaml", *(f"{stem}.nc" for stem in nouns)]
     estimates = {k.removeprefix("estimate-"): v for k, v in nouns.items() if "estimate-" in k}
     if estimates:
@@ -150,15 +150,19 @@ def _write(folder: Folder, work: Plan, store: Store, outcome: Outcome, source: s
     return text
 
 
+def _fit_to_write(noun: xr.Dataset) -> xr.Dataset:
+    """Leave out what stands in the user's own files and would be larger than `LARGEST_BYTES`."""
+    sizes = {name: held.nbytes for name, held in noun.data_vars.items() if name != "path"}
+    large = [name for name, size in sizes.items() if size > LARGEST_BYTES]
+    if "path" not in noun or not large:
+        return noun
+    note = f"{listed(large)} left out here for size: see the files of 'path'"
+    note = "; ".join(filter(None, (str(noun.attrs.get("note", "")), note)))
+    return noun.drop_vars(large).assign_attrs(note=note)
+
+
 def resolved(work: Plan, source: str) -> str:
     """Return the protocol with all defaults, as YAML that can be run again."""
-    from ruamel.yaml import YAML
-
-    yaml = YAML(typ="safe", pure=True)
-    yaml.default_flow_style, yaml.width = False, 100
-    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
-    stream = StringIO()
-    yaml.dump(work.resolved, stream)
     head = f"# {Path(source).name}, complete: insilico {insilico.__version__}, key {work.key}\n"
     note = f"# {work.note}\n" if work.note else ""
-    return head + note + stream.getvalue()
+    return head + note + as_yaml(work.resolved)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +95,17 @@ class Folder:
         """Return the digests of the manifest's files, as they are now."""
         paths = [self.path / name for name in self._manifest().get("files", {})]
         return {path.name: _digest(path) for path in paths if path.is_file()}
+
+
+def as_yaml(data: Mapping[str, Any]) -> str:
+    """Write plain values as YAML, in the order given."""
+    from ruamel.yaml import YAML
+
+    yaml, stream = YAML(typ="safe", pure=True), StringIO()
+    yaml.default_flow_style, yaml.width, yaml.allow_unicode = False, 100, True
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    yaml.dump(data, stream)
+    return stream.getvalue()
 
 
 def _digest(path: Path) -> str:

@@ -72,10 +72,26 @@ def _estimate(name: str, estimate: xr.Dataset) -> list[str]:
     least = estimate.attrs.get("smallest_p", 0)
     if least > 0.01:
         lines.append(f"  with so few stimuli no p lies below {least:.3g}")
+    if "chance_level" in estimate:
+        return [*lines, *_levels(estimate)]
     if "metric" in estimate.dims:
         return [*lines, *_strongest(estimate)]
     for contrast in estimate["contrast"].values:
         lines.append(_row(str(contrast), estimate.sel(contrast=contrast)))
+    return lines
+
+
+def _levels(estimate: xr.Dataset) -> list[str]:
+    """Write every condition's level for each metric, with chance and the share of the reference."""
+    lines = []
+    for metric in estimate["metric"].values:
+        for contrast in estimate["contrast"].values:
+            one = estimate.sel(metric=metric, contrast=contrast)
+            row = _row(f"{metric}: {contrast}", one)
+            row += f", chance {one['chance_level'].item():.3f}"
+            if "ratio" in one:
+                row += f", {one['ratio'].item():.2f} of {one['against'].item()}"
+            lines.append(row)
     return lines
 
 

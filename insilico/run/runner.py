@@ -18,6 +18,7 @@ import xarray as xr
 
 from insilico.errors import InsilicoError, StoreError
 from insilico.job import Job, walk
+from insilico.run.portable import portable
 from insilico.run.store import DamagedEntry, Store
 from insilico.step import Progress, computing
 
@@ -59,8 +60,10 @@ def obtain(job: Job, store: Store) -> xr.Dataset:
     """Return a job's dataset: from the store, else computed and stored.
 
     Safe to call from several processes: a key is locked while it is computed. A damaged entry is
-    thrown away.
+    thrown away. What only points to files is made anew and not stored.
     """
+    if not job.step.stored:
+        return portable(job(*(obtain(needed, store) for needed in job.inputs)))
     found = _stored(job, store)
     if found is not None:
         return found
@@ -80,6 +83,12 @@ def _stored(job: Job, store: Store) -> xr.Dataset | None:
     except DamagedEntry:
         store.discard(job.key)
         return None
+
+
+def lacking(targets: Iterable[Job], store: Store) -> list[Job]:
+    """Return the jobs to compute, inputs first; none if all that can be stored is there."""
+    found = list(walk(targets, done=store))  # type: ignore[arg-type]
+    return found if any(job.step.stored for job in found) else []
 
 
 def run(
@@ -112,7 +121,7 @@ def run(
     StoreError
         If results cannot be written.
     """
-    waiting, outcome = list(walk(targets, done=store)), Outcome()  # type: ignore[arg-type]
+    waiting, outcome = lacking(targets, store), Outcome()
     if not waiting:
         return outcome
     if watch:

@@ -9,5 +9,9 @@ KINDS = Registry(
     {
         "phantom": "insilico.phantom.stimuli:Scenes",
         "images": "insilico.stimuli.images:Images",
+        "sounds": "insilico.stimuli.sounds:Sounds",
+        "films": "insilico.stimuli.films:Films",
+        "captions": "insilico.stimuli.captions:Captions",
+        "table": "insilico.stimuli.table:Table",
     },
 )

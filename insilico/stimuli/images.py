@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections import Counter
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import xarray as xr
@@ -13,97 +15,76 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from pydantic import Field
 
 from insilico.errors import StimulusError
-from insilico.schema import check, short_digest
-from insilico.step import Step, batches
+from insilico.stimuli.files import Files
+from insilico.stimuli.lazy import FileArray, lazy
+
+OTHERS = ("BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF")
+"""Formats that Pillow recognises only, or draws with Ghostscript."""
 
 
-class Images(Step):
+class Images(Files):
     """Picture files: upright as EXIF says, on white, centre-cropped to a square and resized.
 
     Attributes
     ----------
-    path : path or list of paths
-        Picture files, or folders of them (their pictures in order of name, folders within left
-        out).
+    path, broken
+        See `Files`.
     size : int
         Side of the resulting pictures in pixels; the phantom's networks need 64.
     """
 
     kind: ClassVar[str] = "images"
-    path: Path | tuple[Path, ...]
+    what: ClassVar[str] = "pictures"
     size: int = Field(64, ge=8, le=2048)
 
-    def files(self) -> list[Path]:
-        """Return the picture files that the paths name."""
-        paths = self.path if isinstance(self.path, tuple) else (self.path,)
-        if not paths:
-            raise StimulusError("images: no path given; name picture files or a folder of them")
-        return [file for path in paths for file in _pictures(path.expanduser())]
+    @classmethod
+    def suffixes(cls) -> Collection[str]:
+        """Return the suffixes of the formats that are read, the common ones first."""
+        known, read = sorted(Image.registered_extensions().items()), formats()
+        return dict.fromkeys(
+            [".jpg", ".jpeg", ".png", *(suffix for suffix, name in known if name in read)]
+        )
 
-    def digests(self) -> dict[str, str]:
-        """Return a digest of every file."""
-        return {str(file): short_digest(_bytes(file)) for file in self.files()}
+    @staticmethod
+    def tried(file: Path) -> None:
+        """Decode a picture, small."""
+        read_picture(file, 8)
 
-    def __call__(self) -> xr.Dataset:
-        """Return stimuli with `image`, uint8 (stimulus, size, size, 3)."""
-        files = self.files()
-        ids = _ids(files)
-        image = np.empty((len(files), self.size, self.size, 3), dtype=np.uint8)
-        for rows in batches(range(len(files)), 16, "pictures"):
-            for row in rows:
-                image[row] = read_picture(files[row], self.size)
+    def shown(self, files: list[Path], heads: list[Any]) -> xr.Dataset:
+        """Return `image`, uint8 (stimulus, size, size, 3)."""
+        read = partial(read_picture, size=self.size)
+        array = FileArray(files, (self.size, self.size, 3), np.uint8, read)
         size = f"{self.size} x {self.size}"
-        return check(
-            xr.Dataset(
-                {"image": (("stimulus", "y_pixel", "x_pixel", "rgb"), image)},
-                coords={
-                    "stimulus": ids,
-                    "split": ("stimulus", ["given"] * len(ids)),
-                    "file": ("stimulus", [file.name for file in files]),
-                },
-                attrs={
-                    "source": "images",
-                    "modality": "image",
-                    "note": f"pictures were cropped to their central square and resized to {size}",
-                },
-            ),
-            "stimuli",
+        return xr.Dataset(
+            {"image": lazy(("stimulus", "y_pixel", "x_pixel", "rgb"), array)},
+            attrs={
+                "modality": "image",
+                "note": f"pictures were cropped to their central square and resized to {size}",
+            },
         )
 
 
-def _pictures(path: Path) -> list[Path]:
-    """Return the picture files under a path: itself, or those in the folder."""
-    if not path.exists():
-        raise StimulusError(f"{path}: no such file or folder")
-    if not path.is_dir():
-        return [path]
-    known = Image.registered_extensions()
-    found = sorted(p for p in path.iterdir() if p.suffix.lower() in known and _visible(p))
-    if not found:
-        raise StimulusError(f"{path}: no pictures in this folder (JPEG, PNG, ...)")
-    return found
+def formats() -> list[str]:
+    """Return the formats that Pillow opens by itself: no stubs, no foreign programs."""
+    Image.init()
+    return [name for name in Image.OPEN if name not in OTHERS]
 
 
-def _visible(path: Path) -> bool:
-    return path.is_file() and not path.name.startswith(".")
-
-
-def _bytes(path: Path) -> bytes:
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Turn what Pillow says of a file into a `StimulusError` that names it."""
     try:
-        return path.read_bytes()
-    except OSError as error:
-        raise StimulusError(f"{path}: cannot be read ({error.strerror or error})") from error
-
-
-def _ids(files: list[Path]) -> list[str]:
-    """Return the files' names: an id never depends on which other pictures are given."""
-    ids = [file.name for file in files]
-    twice = [label for label, count in Counter(ids).items() if count > 1]
-    if twice:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata and large files
+            yield
+    except UnidentifiedImageError as error:
+        raise StimulusError(f"{path}: not a picture that Pillow can open") from error
+    except Image.DecompressionBombError as error:
         raise StimulusError(
-            f"{twice[0]}: given twice; a picture's id is its file name: name each picture once"
-        )
-    return ids
+            f"{path}: too large ({error}); scale it down to fewer than 178 million pixels"
+        ) from error
+    except Exception as error:  # each of Pillow's decoders fails in its own way
+        raise StimulusError(f"{path}: truncated, damaged or unreadable ({error})") from error
 
 
 def read_picture(path: str | Path, size: int) -> np.ndarray:
@@ -112,7 +93,7 @@ def read_picture(path: str | Path, size: int) -> np.ndarray:
     Parameters
     ----------
     path : path
-        Anything Pillow opens; of animations the first frame.
+        Anything that Pillow opens by itself; of animations the first frame.
     size : int
         Side in pixels.
 
@@ -126,28 +107,17 @@ def read_picture(path: str | Path, size: int) -> np.ndarray:
         If the file is missing, not a picture, truncated or absurdly large.
     """
     path = Path(path)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata and large files
-            return _square(path, size)
-    except UnidentifiedImageError as error:
-        raise StimulusError(f"{path}: not a picture that Pillow can open") from error
-    except Image.DecompressionBombError as error:
-        raise StimulusError(
-            f"{path}: too large ({error}); scale it down to fewer than 178 million pixels"
-        ) from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise StimulusError(f"{path}: truncated, damaged or unreadable ({error})") from error
+    with _named(path):
+        with Image.open(path, formats=formats()) as picture:
+            picture.verify()  # the end of a PNG, which decoding does not need
+        with Image.open(path, formats=formats()) as picture:
+            picture.draft("RGB", (4 * size, 4 * size))
+            return squared(ImageOps.exif_transpose(picture), size)
 
 
-def _square(path: Path, size: int) -> np.ndarray:
-    with Image.open(path) as picture:
-        picture.verify()  # reads a PNG to its end; the pictures of other formats are read below
-    with Image.open(path) as picture:
-        picture.draft("RGB", (4 * size, 4 * size))
-        upright = ImageOps.exif_transpose(picture)
-        square = ImageOps.fit(_on_white(upright), (size, size), Image.Resampling.LANCZOS)
-    return np.asarray(square)
+def squared(picture: Image.Image, size: int) -> np.ndarray:
+    """Return an upright picture's central square, uint8 (size, size, 3)."""
+    return np.asarray(ImageOps.fit(_on_white(picture), (size, size), Image.Resampling.LANCZOS))
 
 
 def _on_white(picture: Image.Image) -> Image.Image:

@@ -4,15 +4,17 @@ import json
 
 import pytest
 import xarray as xr
+from PIL import Image
 from toy_world import calls, install
 
 from insilico.errors import InsilicoError, ParameterError, StoreError
 from insilico.job import walk
 from insilico.protocol.plan import plan
 from insilico.protocol.read import read
-from insilico.report.experiment import run
+from insilico.report import experiment
+from insilico.report.experiment import missing, run
 from insilico.run import runner
-from insilico.run.store import Store
+from insilico.run.store import Store, read_entry
 
 COUNTS = {
     "Shapes.call": 3,
@@ -212,3 +214,54 @@ def test_overwriting_removes_the_outputs_of_the_former_and_nothing_else(study, t
     assert (out / "notes.txt").read_text() == "the user's own"
     listed = json.loads((out / "manifest.json").read_text())["files"]
     assert {path.name for path in out.iterdir()} == {*listed, "manifest.json", "notes.txt"}
+
+
+FILES = """\
+preset: toy.yaml
+stimuli: {kind: images, path: %s, size: 8}
+conditions: {intact: {}}
+scores: [brightness]
+"""
+
+
+@pytest.fixture
+def pictures(study, tmp_path):
+    """A protocol over three pictures."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for k in range(3):
+        Image.new("RGB", (9, 9), (80 * k, 0, 0)).save(folder / f"{k}.png")
+    path = tmp_path / "files.yaml"
+    path.write_text(FILES % folder)
+    return path
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_stimuli_in_files_are_read_and_not_stored(pictures, tmp_path, jobs):
+    results = run(pictures, out=tmp_path / "out", jobs=jobs)
+    assert results.failures == ()
+    kept = {read_entry(path).attrs.get("source") for path in entries(tmp_path).values()}
+    assert "images" not in kept
+    shown = results.open("stimuli")
+    assert shown["stimulus"].values.tolist() == ["0.png", "1.png", "2.png"]
+    assert shown["image"].values[:, 4, 4, 0].tolist() == [0, 80, 160]
+    assert run(pictures, out=tmp_path / "again").computed == ()
+    assert missing(plan(read(pictures).protocol)) == []
+
+
+def test_what_would_be_too_large_to_write_is_left_in_its_files(pictures, tmp_path, monkeypatch):
+    monkeypatch.setattr(experiment, "LARGEST_BYTES", 500)
+    shown = run(pictures, out=tmp_path / "out").open("stimuli")
+    assert "image" not in shown
+    assert shown["path"].values[1].endswith("1.png")
+    assert "image left out here for size" in shown.attrs["note"]
+
+
+def test_a_broken_file_fails_once_and_by_its_name(pictures, tmp_path):
+    broken = tmp_path / "pictures" / "1.png"
+    broken.write_bytes(broken.read_bytes()[:-20])
+    results = run(pictures, out=tmp_path / "out")
+    assert {failure.job for failure in results.failures} == {"stimuli images"}
+    assert "1.png: truncated" in results.failures[0].message
+    skipping = run(pictures, out=tmp_path / "less", set={"stimuli.broken": "skip"})
+    assert skipping.open("score")["stimulus"].values.tolist() == ["0.png", "2.png"]

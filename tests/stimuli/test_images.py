@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import pickle
+import tracemalloc
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -75,23 +78,41 @@ def test_tiny_thin_and_huge_pictures(tmp_path, extent):
     assert near(image.reshape(-1, 3).mean(0), RED)
 
 
+def ids(path):
+    return Images(path=path)()["stimulus"].values.tolist()
+
+
 def test_folder_in_order_of_names_and_other_files_left_out(tmp_path):
-    for name in ("b.png", "a.jpg"):
+    for folder in ("more", ".hidden"):
+        (tmp_path / folder).mkdir()
+    for name in ("b.png", "a.jpg", "more/a.jpg", ".b.png", ".hidden/c.png"):
         halves().save(tmp_path / name)
     (tmp_path / "notes.txt").write_text("no picture")
-    (tmp_path / "more").mkdir()
+    (tmp_path / "paper.pdf").write_bytes(b"%PDF-1.4")
+    (tmp_path / "folder.png").mkdir()
     stimuli = Images(path=tmp_path, size=16)()
-    assert stimuli["stimulus"].values.tolist() == ["a.jpg", "b.png"]
-    assert stimuli["image"].shape == (2, 16, 16, 3)
+    assert stimuli["stimulus"].values.tolist() == ["a.jpg", "b.png", "more/a.jpg"]
+    assert stimuli["path"].values.tolist()[2] == str(tmp_path / "more" / "a.jpg")
+    assert stimuli["image"].shape == (3, 16, 16, 3)
 
 
-def test_ids_tell_files_apart(tmp_path):
-    for name in ("a.png", "a.jpg"):
+def test_an_id_does_not_depend_on_the_other_files(tmp_path):
+    halves().save(tmp_path / "a.png")
+    alone = ids(tmp_path)
+    for name in ("a.jpg", "b.png"):
         halves().save(tmp_path / name)
-    ids = Images(path=[tmp_path / "a.png", tmp_path / "a.jpg"])()["stimulus"].values.tolist()
-    assert ids == ["a.png", "a.jpg"]
-    with pytest.raises(StimulusError, match=r"a\.png: given twice"):
-        Images(path=[tmp_path / "a.png"] * 2)()
+    assert alone == ["a.png"] == ids(tmp_path / "a.png")
+    assert ids(tmp_path) == ["a.jpg", "a.png", "b.png"]
+
+
+def test_two_files_of_one_id_are_refused(tmp_path):
+    (tmp_path / "x").mkdir()
+    for name in ("a.png", "x/a.png"):
+        halves().save(tmp_path / name)
+    assert ids(tmp_path) == ["a.png", "x/a.png"]
+    for twice in (tmp_path / "a.png", tmp_path / "x" / "a.png"):
+        with pytest.raises(StimulusError, match=r"a\.png would both be 'a\.png'"):
+            Images(path=[tmp_path / "a.png", twice])()
 
 
 def test_digest_follows_the_file(tmp_path):
@@ -114,35 +135,89 @@ def test_an_item_does_not_depend_on_the_others(tmp_path):
     np.testing.assert_array_equal(together["image"][17], alone["image"][0])
 
 
-def broken(folder, name):
+def cut(folder, name, n):
+    """Write a picture that lacks its last n bytes."""
     path = folder / name
-    halves(200, 200).save(folder / "whole.png")
-    halves(200, 200).save(folder / "whole.jpg")
-    contents = {
-        "text.jpg": b"this is no picture",
-        "empty.png": b"",
-        "cut.png": (folder / "whole.png").read_bytes()[:-60],
-        "cut_end.png": (folder / "whole.png").read_bytes()[:-12],
-        "cut.jpg": (folder / "whole.jpg").read_bytes()[:900],
-    }
-    path.write_bytes(contents[name])
+    halves(200, 200).save(path)
+    path.write_bytes(path.read_bytes()[:-n])
     return path
 
 
 @pytest.mark.parametrize(
-    ("name", "complaint"),
+    "name", ["cut.png", "cut.jpg", "cut.webp", "cut.bmp", "cut.tiff", "cut.gif"]
+)
+@pytest.mark.parametrize("n", [12, 20, 60, 300])
+def test_pictures_cut_short_are_refused_before_work_begins(tmp_path, name, n):
+    path = cut(tmp_path, name, n)
+    for use in (Images(path=path), lambda: read_picture(path, 64)):
+        with pytest.raises(StimulusError, match=rf"{name}: (truncated|not a picture)"):
+            use()
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_a_jpeg_without_its_last_byte_is_refused(tmp_path, n):
+    with pytest.raises(StimulusError, match=r"a\.jpg: truncated"):
+        Images(path=cut(tmp_path, "a.jpg", n))()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
     [
-        ("text.jpg", "not a picture"),
-        ("empty.png", "not a picture"),
-        ("cut.png", "truncated"),
-        ("cut_end.png", "truncated"),
-        ("cut.jpg", "truncated"),
+        ("text.jpg", b"this is no picture"),
+        ("empty.png", b""),
+        ("program.eps", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n"),
     ],
 )
-def test_bad_files_are_named(tmp_path, name, complaint):
-    path = broken(tmp_path, name)
-    with pytest.raises(StimulusError, match=rf"{name}: {complaint}"):
-        Images(path=path)()
+def test_other_files_are_named(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(StimulusError, match=rf"{name}: not a picture"):
+        Images(path=tmp_path / name)()
+
+
+def test_a_broken_picture_stops_or_is_left_out_as_asked(tmp_path):
+    for name in ("a.png", "c.png"):
+        halves().save(tmp_path / name)
+    cut(tmp_path, "b.jpg", 500)
+    with pytest.raises(StimulusError, match=r"b\.jpg: truncated"):
+        Images(path=tmp_path)()
+    rest = Images(path=tmp_path, broken="skip")()
+    assert rest["stimulus"].values.tolist() == ["a.png", "c.png"]
+    assert rest.attrs["skipped"] == ["b.jpg"]
+    assert "left out, because the file is broken: b.jpg" in rest.attrs["note"]
+    assert near(rest["image"].values[1, 32, 8], RED)
+    with pytest.raises(StimulusError, match=r"all files are broken; the first: .*b\.jpg"):
+        Images(path=tmp_path / "b.jpg", broken="skip")()
+
+
+def test_a_folder_of_many_pictures_needs_no_memory(tmp_path):
+    n, size = 400, 512
+    halves(32, 32).save(tmp_path / "0000.png")
+    for k in range(1, n):
+        (tmp_path / f"{k:04d}.png").write_bytes((tmp_path / "0000.png").read_bytes())
+    Images(path=tmp_path / "0000.png")()  # so that libraries do not count
+    tracemalloc.start()
+    stimuli = Images(path=tmp_path, size=size)()
+    for start in range(0, n, 8):
+        assert near(stimuli["image"][start : start + 8].values[:, 256, 100], RED)
+    held, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert stimuli["image"].nbytes > 3e8
+    assert held < n * 2_000  # of which 73,000 are 0.1 GB
+    assert peak < 3e7
+
+
+def test_lazy_pictures_are_indexed_like_others_and_go_to_other_processes(tmp_path):
+    rng = np.random.default_rng(0)
+    for k in range(6):
+        noise = rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(tmp_path / f"{k}.png")
+    stimuli = Images(path=tmp_path, size=16)()
+    whole, sent = stimuli["image"].values, pickle.loads(pickle.dumps(stimuli))
+    np.testing.assert_array_equal(sent["image"].values, whole)
+    np.testing.assert_array_equal(stimuli["image"][::-2, 3, 2:9:3].values, whole[::-2, 3, 2:9:3])
+    chosen = stimuli.sel(stimulus=["4.png", "1.png"]).isel(rgb=0, y_pixel=[5, 1])
+    np.testing.assert_array_equal(chosen["image"].values, whole[..., 0][[4, 1]][:, [5, 1]])
+    assert stimuli["image"][-1, -1, -1, -1].item() == whole[-1, -1, -1, -1]
 
 
 def test_missing_files_and_empty_folders_are_named(tmp_path):
