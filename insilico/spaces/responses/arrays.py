@@ -1,0 +1,192 @@
+"""Arrays of unlabelled columns: the order is said by who knows it, and what can be checked is.
+
+No array of 20,484 columns says which hemisphere comes first. `left_first` therefore takes no array
+without an `order`, and refuses one whose zeros lie on the other order's medial wall.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from insilico.errors import ParameterError, SchemaError, SpaceError, StoreError, listed, not_one_of
+from insilico.spaces import fsaverage5
+from insilico.spaces.fsaverage5 import N_HEMISPHERE, N_VERTICES
+from insilico.spaces.responses.labels import complete, labelled, labels_of
+
+ORDERS = ("lh,rh", "rh,lh")
+N_FSAVERAGE = 163_842
+"""Vertices of one hemisphere of fsaverage, whose first 10,242 are those of fsaverage5."""
+ONLY = "bold"
+"""Name of the array in a .npy file."""
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Return the arrays of a .npy file (one, called ``bold``) or a .npz file, never a pickle."""
+    if not path.is_file():
+        raise StoreError(f"{path}: no such file")
+    try:
+        with path.open("rb") as file:
+            held = np.load(file, allow_pickle=False)
+            return {ONLY: held} if isinstance(held, np.ndarray) else dict(held)
+    except (ValueError, OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+        why = f"cannot be read as .npy or .npz: {error}"
+        if "pickle" in str(error):
+            why = (
+                "holds pickled Python objects, or is no array file; reading them would run code "
+                "from the file: save plain numbers with numpy.save or numpy.savez"
+            )
+        raise StoreError(f"{path}: {why}") from error
+
+
+def bold_of(arrays: Mapping[str, np.ndarray]) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
+    """Return the response among arrays: ``lh`` and ``rh``, ``bold``, or the only one."""
+    if {"lh", "rh"} <= set(arrays):
+        return arrays["lh"], arrays["rh"]
+    if ONLY in arrays or len(arrays) == 1:
+        return arrays.get(ONLY, next(iter(arrays.values())))
+    raise SchemaError(
+        f"needs the arrays 'lh' and 'rh', one called '{ONLY}', or only one; "
+        f"has {listed(arrays) or 'none'}"
+    )
+
+
+def left_first(bold: np.ndarray | Sequence[np.ndarray], order: str | None) -> np.ndarray:
+    """Return an array on fsaverage5, left hemisphere first.
+
+    Parameters
+    ----------
+    bold : array (item, 20484) or (item, 327684), or two arrays (item, 10242) or (item, 163842)
+        On fsaverage5 or fsaverage; two arrays are the two hemispheres.
+    order : {"lh,rh", "rh,lh"}
+        Which hemisphere comes first; two arrays are left and right if it is not said.
+
+    Returns
+    -------
+    float32, (item, 20484)
+        Of fsaverage the vertices that fsaverage5 has: the first 10,242 of each hemisphere.
+    """
+    pair = isinstance(bold, list | tuple) and len(bold) == 2
+    order = ORDERS[0] if order is None and pair else order
+    if order not in ORDERS:
+        raise ParameterError(
+            f"{not_one_of('order of the hemispheres', order, ORDERS)}; an array of vertices does "
+            "not say which side comes first, so the order must be stated"
+        )
+    halves = [numbers(half) for half in bold] if pair else _halves(numbers(bold))
+    left, right = halves if order == ORDERS[0] else halves[::-1]
+    _fit(left, right)
+    both = varied(np.concatenate([left[:, :N_HEMISPHERE], right[:, :N_HEMISPHERE]], axis=1))
+    _refuse_other_wall(both, order)
+    return both
+
+
+def _halves(array: np.ndarray) -> list[np.ndarray]:
+    if array.shape[1] not in (N_VERTICES, 2 * N_FSAVERAGE):
+        raise SpaceError(
+            f"an array on the cortex has {N_VERTICES} columns (fsaverage5) or {2 * N_FSAVERAGE} "
+            f"(fsaverage); this one has {array.shape[1]}"
+        )
+    return np.split(array, 2, axis=1)
+
+
+def _fit(left: np.ndarray, right: np.ndarray) -> None:
+    for half in (left, right):
+        if half.shape[1] not in (N_HEMISPHERE, N_FSAVERAGE):
+            raise SpaceError(
+                f"a hemisphere has {N_HEMISPHERE} vertices (fsaverage5) or {N_FSAVERAGE} "
+                f"(fsaverage); this one has {half.shape[1]}; other meshes must be resampled first"
+            )
+    if left.shape != right.shape:
+        raise SchemaError(f"hemispheres of {len(left)} and {len(right)} items, or of two meshes")
+
+
+def numbers(values: Any) -> np.ndarray:
+    """Return a table of real numbers, (item, place), or say why it is none."""
+    array = np.asarray(values)
+    if array.dtype.kind not in "fiu" or array.ndim != 2 or 0 in array.shape:
+        raise SchemaError(
+            f"bold must be real numbers of shape (item, place); is {array.dtype} {array.shape}"
+        )
+    return array
+
+
+def varied(bold: np.ndarray) -> np.ndarray:
+    """Return finite float32 values that vary, (item, place), or say which items do not."""
+    with np.errstate(over="ignore"):
+        array = np.ascontiguousarray(numbers(bold), dtype=np.float32)
+    finite = np.isfinite(array)
+    if not finite.all():
+        raise SchemaError(
+            f"NaN or infinite values (in float32) in items {_which(~finite.all(axis=1))}, at "
+            f"{int((~finite).any(axis=0).sum())} places; set those outside the cortex to 0"
+        )
+    flat = array.max(axis=1) == array.min(axis=1)
+    if flat.any() and array.shape[1] > 1:
+        raise SchemaError(f"the response is constant over all places in items {_which(flat)}")
+    if len(array) > 1 and (array == array[0]).all():
+        raise SchemaError(f"all {len(array)} items have the same response")
+    return array
+
+
+def _which(mask: Any) -> str:
+    return listed(np.flatnonzero(mask), 3)
+
+
+def _refuse_other_wall(bold: np.ndarray, order: str) -> None:
+    """Raise where vertices without signal are the medial wall of the other order."""
+    silent, wall = (bold == 0).all(axis=0), fsaverage5.medial_wall()
+    here, there = (int((silent & side).sum()) for side in (wall, np.roll(wall, N_HEMISPHERE)))
+    if there > 0.9 * wall.sum() > here:
+        raise SpaceError(
+            f"wrong hemisphere order: said to be '{order}', but {here} of the {wall.sum()} "
+            f"vertices of the medial wall are zero, and {there} with the hemispheres swapped"
+        )
+
+
+def from_array(
+    bold: np.ndarray | Sequence[np.ndarray],
+    *,
+    order: str | None = None,
+    stimuli: Sequence[str] | np.ndarray | None = None,
+    timeline: str | Sequence[str] | None = None,
+    time: Sequence[float] | None = None,
+    **said: Any,
+) -> xr.Dataset:
+    """Make a response of any array on fsaverage5 or fsaverage, once its order is stated.
+
+    Parameters
+    ----------
+    bold : array, or two arrays
+        As `left_first` takes them.
+    order : {"lh,rh", "rh,lh"}
+        Which hemisphere comes first; two arrays are left and right if it is not said.
+    stimuli : sequence of str
+        Stimulus ids, one for each row of the array.
+    timeline, time : optional
+        In place of stimuli, where the rows of the array are rows of timelines.
+    **said
+        Attributes: units, subject and hemodynamic_offset_s (recorded, not applied) are needed.
+
+    Returns
+    -------
+    response (stimulus or row, vertex) on fsaverage5
+        Its medial wall holds zero.
+    """
+    labels = labels_of({}, stimuli, timeline, time)
+    said = complete({"source": "an array", **said}, "the array")
+    return on_cortex(left_first(bold, order), labels, said)
+
+
+def on_cortex(bold: np.ndarray, labels: Mapping[str, Any], said: dict[str, Any]) -> xr.Dataset:
+    """Make a response of an array that is on fsaverage5, left first, with labels of its items."""
+    if said.get("space", "fsaverage5") != "fsaverage5":
+        raise SpaceError(f"these vertices are fsaverage5's, not those of {said['space']}")
+    flat = fsaverage5.response(bold, np.arange(len(bold)).astype(str))
+    return labelled(flat.assign_attrs(said), labels)
