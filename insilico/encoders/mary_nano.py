@@ -1,25 +1,29 @@
-"""The step MARY-Nano: pictures in, the cortex of an average subject out."""
+"""The step MARY-Nano: pictures, texts, sounds and films in, the cortex of a subject out."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, ClassVar
+from string import punctuation
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 import xarray as xr
 from pydantic import Field
-from torch import Tensor
-from torch.nn import functional
 
-from insilico.encoders.network import CONFIG, WEIGHTS, MaryNanoConfig, MaryNanoModel
-from insilico.errors import ParameterError, StimulusError, WeightsError, not_one_of
+from insilico.encoders.config import CONFIG, MaryNanoConfig
+from insilico.encoders.network import TOKENIZER, WEIGHTS, MaryNanoModel
+from insilico.encoders.presentation import Presentation
+from insilico.errors import ParameterError, WeightsError, listed, not_one_of
 from insilico.schema import check, short_digest
-from insilico.step import Step, batches, device
+from insilico.spaces import fsaverage5
+from insilico.step import Step, device
 
+ROWS_AT_ONCE = 64
 FAR = 2.6
 """Standard deviations beyond which a picture counts as of another world: 2 in 100 new scenes do."""
 
@@ -32,9 +36,10 @@ def weights_folder(weights: str) -> Path:
 
 
 def weights_digest(folder: Path) -> str:
-    """Return a digest of config and weights."""
+    """Return a digest of config, weights and tokenizer."""
+    names = [CONFIG, WEIGHTS, *([TOKENIZER] if (folder / TOKENIZER).exists() else [])]
     try:
-        return short_digest(*((folder / name).read_bytes() for name in (CONFIG, WEIGHTS)))
+        return short_digest(*((folder / name).read_bytes() for name in names))
     except OSError as error:
         raise WeightsError(f"{folder}: weights of MARY-Nano cannot be read: {error}") from error
 
@@ -44,50 +49,12 @@ def _loaded(folder: Path, digest: str, where: str) -> MaryNanoModel:
     return MaryNanoModel.from_pretrained(folder).to(where)
 
 
-def films(images: np.ndarray, side: int) -> Tensor:
-    """Turn pictures into films of one frame, the middle square at the size that the model sees.
-
-    Parameters
-    ----------
-    images : uint8, (n, height, width, 3)
-    side : int
-        Height and width of a frame.
-
-    Returns
-    -------
-    float32, (n, 1, 3, side, side), in [-1, 1]
-    """
-    height, width = images.shape[1:3]
-    square = min(height, width)
-    y, x = (height - square) // 2, (width - square) // 2
-    cut = np.array(images[:, y : y + square, x : x + square])
-    pixels = torch.from_numpy(cut).permute(0, 3, 1, 2).float()
-    if square != side:
-        size = (side, side)
-        pixels = functional.interpolate(pixels, size, mode="bilinear", antialias=True)
-    return pixels.div(127.5).sub(1)[:, None]
-
-
-def pictures_of(stimuli: xr.Dataset) -> np.ndarray:
-    """Return the pictures of stimuli, uint8 (n, height, width, 3), or say what is wrong."""
-    check(stimuli, "stimuli")
-    if "image" not in stimuli:
-        held = ", ".join(map(str, stimuli.data_vars))
-        raise StimulusError(f"MARY-Nano sees images; these stimuli hold {held}")
-    images = stimuli["image"].values
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
-        raise StimulusError(
-            f"image must be uint8 (stimulus, y_pixel, x_pixel, rgb); is {images.dtype} "
-            f"{images.shape}"
-        )
-    return images
-
-
 class MaryNano(Step):
-    """Encode images into the responses of a subject's cortex.
+    """Encode pictures, texts, sounds or films into the responses of a subject's cortex.
 
-    An image is a film of one second at one frame a second, and has two rows; the response is their
-    mean. The rows' hemodynamic offset is recorded in the attributes and not applied.
+    What is shown is the stimuli's `modality`. Rows stand one TR apart from the start of a stimulus
+    to its end; an image is shown for one second and a word read for 0.3 s. The rows' hemodynamic
+    offset is recorded in the attributes and not applied.
 
     Attributes
     ----------
@@ -97,12 +64,17 @@ class MaryNano(Step):
         ``"average"`` or a subject that the weights know.
     tr_s : float
         Seconds between rows; must be the weights' own.
+    rows : {"mean", "keep"}
+        Whether the response of a stimulus is the mean over its rows, or all of them
+        (``row × vertex`` with coordinates timeline and time).
     """
 
     kind: ClassVar[str] = "mary_nano"
+    version: ClassVar[int] = 2
     weights: str = "phantom"
     subject: str = "average"
     tr_s: float = Field(default=1.0, gt=0)
+    rows: Literal["mean", "keep"] = "mean"
 
     def digests(self) -> dict[str, str]:
         """Return the digest of the weights."""
@@ -114,20 +86,18 @@ class MaryNano(Step):
         return _loaded(folder, weights_digest(folder), device())
 
     def __call__(self, stimuli: xr.Dataset) -> xr.Dataset:
-        """Return the response on fsaverage5; `stimuli` hold `image`."""
-        from insilico.spaces import fsaverage5
-
-        images, model = pictures_of(stimuli), self.model()
-        subject, attrs = self._subject(model.config), self._attrs(model.config)
-        features = _fused(images, model)
-        scores = _scores(model, features)
-        if far := int((scores > FAR).sum()):
-            attrs["note"] = (
-                f"{far} of {len(images)} images lie more than {FAR:g} SD outside the pictures that "
-                f"the encoder was trained on (largest {scores.max():.1f})"
-            )
-        bold = _bold(model, features, subject)
-        return fsaverage5.response(bold, stimuli["stimulus"].values, **attrs)
+        """Return the response on fsaverage5 to what the stimuli's `modality` presents."""
+        model = self.model()
+        shown = Presentation(stimuli, model.config, model.tokenizer)
+        subject = self._subject(model.config)
+        found = _responses(model, shown, subject, keep=self.rows == "keep")
+        attrs = {**self._attrs(model.config), **_notes(shown, found.remoteness)}
+        ids = stimuli["stimulus"].values
+        if self.rows == "keep":
+            return _in_rows(found.bold, np.repeat(ids, shown.rows), shown, attrs)
+        if len(counts := np.unique(shown.rows)) == 1:
+            attrs["rows_averaged"] = int(counts[0])
+        return fsaverage5.response(found.bold, ids, **attrs)
 
     def _subject(self, config: MaryNanoConfig) -> int:
         if self.subject not in config.subjects:
@@ -145,40 +115,71 @@ class MaryNano(Step):
             "encoder": self.kind,
             "weights": self.digests()["weights"],
             "tr_s": self.tr_s,
-            "rows_averaged": 2,
         }
 
 
-@torch.inference_mode()
-def _fused(images: np.ndarray, model: MaryNanoModel, size: int = 32) -> list[Tensor]:
-    """Return the fused features of pictures, batch by batch."""
-    parts = []
-    for rows in batches(range(len(images)), size, "encode"):
-        film = films(images[rows[0] : rows[-1] + 1], model.config.side)
-        parts.append(model.fused(film.to(device())))
-    return parts
+@dataclass
+class Found:
+    """Responses of stimuli, or of their rows, in order, and the stimuli's remoteness."""
+
+    bold: np.ndarray
+    remoteness: np.ndarray
 
 
 @torch.inference_mode()
-def _bold(model: MaryNanoModel, features: list[Tensor], subject: int) -> np.ndarray:
-    """Return the mean over rows of the responses, float32 (n, vertices)."""
-    of_subject = (model.of_subject(part, subject) for part in features)
-    return np.concatenate([model.head(part).mean(1).cpu().numpy() for part in of_subject])
+def _responses(model: MaryNanoModel, shown: Presentation, subject: int, keep: bool) -> Found:
+    """Encode batch by batch; besides one batch, only the responses are held."""
+    n, rows = len(shown), shown.rows if keep else np.ones(len(shown), int)
+    bold = np.empty((rows.sum(), model.config.n_vertices), np.float32)
+    first, found = np.cumsum(rows) - rows, Found(bold, np.zeros(n, np.float32))
+    for numbers, batch in shown.batches(ROWS_AT_ONCE):
+        fused = model.fused(batch.to(device()))
+        found.remoteness[numbers] = model.remoteness(fused.mean(1), shown.modality).cpu().numpy()
+        fused = fused if keep else fused.mean(1, keepdim=True)
+        made = model.predict(fused, subject).cpu().numpy()
+        bold[first[numbers][:, None] + np.arange(made.shape[1])] = made
+    return found
 
 
-@torch.inference_mode()
-def _scores(model: MaryNanoModel, features: list[Tensor]) -> np.ndarray:
-    return np.concatenate([model.remoteness(part).cpu().numpy() for part in features])
+def _notes(shown: Presentation, remoteness: np.ndarray) -> dict[str, str]:
+    """Say what of the stimuli lies outside the training world."""
+    notes, what = [], {"text": "texts", "sound": "sounds", "film": "films"}
+    if far := int((remoteness > FAR).sum()):
+        notes.append(
+            f"{far} of {len(shown)} {what.get(shown.modality, 'images')} lie more than {FAR:g} SD "
+            f"outside what the encoder was trained on (largest {remoteness.max():.1f})"
+        )
+    if unknown := shown.unknown_words():
+        notes.append(f"{len(unknown)} words are unknown to the encoder: {listed(unknown, 5)}")
+    modality = {} if shown.modality == "image" else {"modality": shown.modality}
+    return {**modality, **({"note": "; ".join(notes)} if notes else {})}
+
+
+def _in_rows(
+    bold: np.ndarray, timeline: np.ndarray, shown: Presentation, attrs: dict[str, Any]
+) -> xr.Dataset:
+    """Return a response in rows, each with its timeline and its time in seconds."""
+    time = np.concatenate([np.arange(n) * shown.config.tr_s for n in shown.rows])
+    response = xr.Dataset(
+        {"bold": (("row", "vertex"), bold)},
+        coords={
+            "timeline": ("row", timeline),
+            "time": ("row", time),
+            **fsaverage5.coordinates(),
+        },
+        attrs={"space": "fsaverage5", **attrs},
+    )
+    return check(response, "response", rows=True)
 
 
 def distance_from_training(
-    images: np.ndarray | Sequence[np.ndarray], *, weights: str = "phantom"
+    shown: xr.Dataset | np.ndarray | Sequence[np.ndarray], *, weights: str = "phantom"
 ) -> np.ndarray:
-    """Return how far pictures lie from those that MARY-Nano was trained on.
+    """Return how far stimuli lie from those that MARY-Nano was trained on.
 
     Parameters
     ----------
-    images : uint8, (n, height, width, 3)
+    shown : stimuli, or uint8 (n, height, width, 3)
         Or a list of pictures of unequal sizes, (height, width, 3) each.
     weights : str
         Folder of a trained MARY-Nano, or ``"phantom"``.
@@ -186,10 +187,49 @@ def distance_from_training(
     Returns
     -------
     float32, (n,)
-        Standard deviations of the log Mahalanobis distance of the fused features, in the directions
-        along which training scenes vary least: 0 is the mean of new scenes of the phantom; beyond
-        `FAR` the picture is of another world.
+        In standard deviations among new scenes of the phantom, see `MaryNanoModel.remoteness`:
+        beyond `FAR` the stimulus is of another world; NaN where its modality was not taught.
     """
     model = MaryNano(weights=weights).model()
-    alike = [images] if isinstance(images, np.ndarray) else [one[None] for one in images]
-    return np.concatenate([_scores(model, _fused(some, model)) for some in alike])
+    if isinstance(shown, xr.Dataset):
+        return _distances(model, shown)
+    alike = [shown] if isinstance(shown, np.ndarray) else [one[None] for one in shown]
+    return np.concatenate([_distances(model, _pictures(np.asarray(some))) for some in alike])
+
+
+@torch.inference_mode()
+def _distances(model: MaryNanoModel, stimuli: xr.Dataset) -> np.ndarray:
+    shown = Presentation(stimuli, model.config, model.tokenizer)
+    found = np.full(len(shown), np.nan, np.float32)
+    for numbers, batch in shown.batches(ROWS_AT_ONCE):
+        fused = model.fused(batch.to(device())).mean(1)
+        found[numbers] = model.remoteness(fused, shown.modality).cpu().numpy()
+    return found
+
+
+def _pictures(images: np.ndarray) -> xr.Dataset:
+    ids = [str(k) for k in range(len(images))]
+    pixels = (("stimulus", "y_pixel", "x_pixel", "rgb"), images)
+    coords = {"stimulus": ids, "split": ("stimulus", ids)}
+    return xr.Dataset({"image": pixels}, coords, {"source": "given"})
+
+
+def words_of(stimuli: xr.Dataset, *, weights: str = "phantom") -> tuple[list[str], list[str]]:
+    """Return which words of texts MARY-Nano does not know, and all that it knows.
+
+    Each stands once, without the punctuation around it. A tokenizer that can spell any word knows
+    them all: both lists are empty then.
+
+    Parameters
+    ----------
+    stimuli : stimuli
+    weights : str
+        Folder of a trained MARY-Nano, or ``"phantom"``.
+    """
+    model = MaryNano(weights=weights).model()
+    unknown = Presentation(stimuli, model.config, model.tokenizer).unknown_words()
+    unknown = [word.strip(punctuation) or word for word in unknown]
+    if model.tokenizer is None or model.tokenizer.token_to_id("<unk>") is None:
+        return [], []
+    known = [word for word in sorted(model.tokenizer.get_vocab()) if not word.startswith("<")]
+    return list(dict.fromkeys(unknown)), known

@@ -1,70 +1,30 @@
 """The network of MARY-Nano: streams, fusion, subjects and the cortical head.
 
-Streams turn each modality into features on one row grid, a fusion brings them to `width` numbers,
-a subject's embedding scales and shifts these, and a cortical head of low rank turns them into
-20,484 vertices of fsaverage5. An absent modality is a learned vector. So far there is one stream,
-vision (`insilico.encoders.vision`).
+Three streams turn what is seen, heard and read into features on one grid of rows, a fusion brings
+them to `width` numbers a row, a subject's embedding scales and shifts these, and a cortical head of
+low rank turns them into 20,484 vertices of fsaverage5. An absent modality is a learned vector, for
+every row by itself. A subject who was measured can have a head of their own.
 """
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional
 
-from insilico.encoders.vision import TwoRateVision
+from insilico.encoders.config import CONFIG, MaryNanoConfig, read_config, write_config
+from insilico.encoders.presentation import MODALITIES, Shown
+from insilico.encoders.streams import Rows, SoundStream, TextStream, VisionStream
 from insilico.errors import WeightsError
 
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
-
-
-@dataclass(frozen=True)
-class MaryNanoConfig:
-    """Sizes and units of a MARY-Nano.
-
-    Attributes
-    ----------
-    side : int
-        Height and width of a frame in pixels.
-    slow, fast, blocks, placed
-        See `insilico.encoders.vision.TwoRateVision`.
-    width, rank : int
-        Fused features; rank of the cortical head.
-    directions : int
-        Directions of the fused features that serve `distance_from_training`: those along which the
-        training features vary least.
-    subjects : tuple of str
-        One embedding each; ``"average"`` is the first.
-    n_vertices, n_cortex : int
-        Vertices of the surface, and those that are not medial wall.
-    tr_s, hemodynamic_offset_s : float
-        Seconds between rows; seconds by which a row's response follows its stimulus.
-    units, source : str
-        What a response of this model is measured in, and where it comes from.
-    """
-
-    side: int = 64
-    slow: tuple[int, ...] = (24, 48, 96)
-    fast: tuple[int, ...] = (6, 12, 24)
-    blocks: tuple[int, ...] = (0, 1, 2)
-    placed: int = 12
-    width: int = 256
-    rank: int = 112
-    directions: int = 96
-    subjects: tuple[str, ...] = ("average",)
-    n_vertices: int = 20484
-    n_cortex: int = 20484
-    tr_s: float = 1.0
-    hemodynamic_offset_s: float = 0.0
-    units: str = "session z"
-    source: str = "phantom (simulated)"
+WEIGHTS, TOKENIZER = "model.safetensors", "tokenizer.json"
 
 
 class Fusion(nn.Module):
@@ -79,12 +39,18 @@ class Fusion(nn.Module):
             nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
         )
 
-    def forward(self, streams: dict[str, Tensor]) -> Tensor:
-        """Fuse (n, rows, features) of each present stream into (n, rows, width)."""
-        shape = next(iter(streams.values())).shape[:-1]
-        parts = [streams.get(k, v.expand(*shape, -1)) for k, v in self.absent.items()]
-        entered = self.enter(torch.cat(parts, -1))
+    def forward(self, streams: dict[str, Rows]) -> Tensor:
+        """Fuse features of each present stream into (n, rows, width)."""
+        shape = next(iter(streams.values()))[1].shape
+        entered = self.enter(torch.cat([self._part(k, streams, shape) for k in self.absent], -1))
         return entered + self.mix(functional.gelu(self.norm(entered)))
+
+    def _part(self, key: str, streams: dict[str, Rows], shape: torch.Size) -> Tensor:
+        absent = self.absent[key].expand(*shape, -1)
+        if key not in streams:
+            return absent
+        features, present = streams[key]
+        return torch.where(present[..., None], features, absent)
 
 
 class CorticalHead(nn.Module):
@@ -114,64 +80,116 @@ class MaryNanoModel(nn.Module):
     ----------
     config : MaryNanoConfig
         Sizes and units.
+    tokenizer : tokenizers.Tokenizer, optional
+        What turns words into the numbers that the text stream reads.
     """
 
     training_mean: Tensor
     training_axes: Tensor
     training_distance: Tensor
 
-    def __init__(self, config: MaryNanoConfig) -> None:
+    def __init__(self, config: MaryNanoConfig, tokenizer: Tokenizer | None = None) -> None:
         super().__init__()
-        self.config = config
-        vision = TwoRateVision(config.side, config.slow, config.fast, config.blocks, config.placed)
-        self.streams = nn.ModuleDict({"vision": vision})
-        self.fusion = Fusion({"vision": vision.n_features}, config.width)
-        self.gain = nn.Embedding.from_pretrained(
-            torch.zeros(len(config.subjects), config.width), freeze=False
-        )
-        self.shift = nn.Embedding.from_pretrained(
-            torch.zeros(len(config.subjects), config.width), freeze=False
-        )
+        self.config, self.tokenizer = config, tokenizer
+        self.vision = VisionStream(config.vision, config.tr_s)
+        self.sound = SoundStream(config.sound, config.sound_window_s, config.tr_s)
+        self.text = TextStream(config.text, config.tr_s)
+        streams = ("vision", self.vision), ("sound", self.sound), ("text", self.text)
+        self.fusion = Fusion({name: stream.n_features for name, stream in streams}, config.width)
+        shape = (len(config.subjects), config.width)
+        self.gain = nn.Embedding.from_pretrained(torch.zeros(shape), freeze=False)
+        self.shift = nn.Embedding.from_pretrained(torch.zeros(shape), freeze=False)
         self.head = CorticalHead(config)
-        self.register_buffer("training_mean", torch.zeros(config.width))
-        self.register_buffer("training_axes", torch.zeros(config.directions, config.width))
-        self.register_buffer("training_distance", torch.tensor([0.0, 1.0]))
+        self.own_heads = nn.ModuleDict({name: CorticalHead(config) for name in config.own_heads})
+        n = len(MODALITIES)
+        self.register_buffer("training_mean", torch.zeros(n, config.width))
+        self.register_buffer("training_axes", torch.zeros(n, config.width, config.width))
+        self.register_buffer("training_distance", torch.tensor([0.0, 1.0]).repeat(n, 2, 1))
 
-    def fused(self, frames: Tensor) -> Tensor:
-        """Turn films (n, frames, 3, side, side) in [-1, 1] into features (n, rows, width)."""
-        return self.fusion({"vision": self.streams["vision"](frames)})
+    def fused(self, shown: Shown, rows: Tensor | None = None) -> Tensor:
+        """Turn what is shown into features (n, rows, width).
+
+        Parameters
+        ----------
+        shown : Shown
+        rows : int64, optional
+            Rows to compute, all of them where left out.
+        """
+        rows = torch.arange(shown.rows) if rows is None else rows
+        streams: dict[str, Rows] = {}
+        if shown.film is not None:
+            streams["vision"] = self.vision(shown.film, shown.rate_hz, rows)
+        if shown.wave is not None:
+            streams["sound"] = _at(self.sound(shown.wave, shown.rows), rows)
+        if shown.tokens is not None and shown.spans is not None:
+            streams["text"] = _at(self.text(shown.tokens, shown.spans, shown.rows), rows)
+        return self.fusion(streams)
 
     def of_subject(self, fused: Tensor, subject: int = 0) -> Tensor:
         """Scale and shift fused features (..., width) by a subject's embedding."""
         number = torch.tensor(subject, device=fused.device)
         return fused * (1 + self.gain(number)) + self.shift(number)
 
-    def forward(self, frames: Tensor, subject: int = 0) -> Tensor:
-        """Predict responses.
+    def head_of(self, subject: int = 0) -> CorticalHead:
+        """Return the head of a row of `config.subjects`: the shared one, or the subject's own."""
+        name = self.config.subjects[subject]
+        return cast(CorticalHead, dict(self.own_heads.items()).get(name, self.head))
 
-        Parameters
-        ----------
-        frames : (n, frames, 3, side, side)
-            Pixels in [-1, 1], one frame every `tr_s` seconds.
-        subject : int
-            Row of `config.subjects`.
+    def components(self, fused: Tensor, subject: int = 0) -> Tensor:
+        """Turn fused features (..., width) into the components of a subject's head."""
+        return self.head_of(subject).components(self.of_subject(fused, subject))
 
-        Returns
-        -------
-        (n, frames + 1, n_vertices)
+    def predict(self, fused: Tensor, subject: int = 0) -> Tensor:
+        """Turn fused features (..., width) into responses (..., n_vertices) of a subject."""
+        return self.head_of(subject)(self.of_subject(fused, subject))
+
+    def forward(self, shown: Shown, subject: int = 0) -> Tensor:
+        """Predict responses, (n, rows, n_vertices), of a row of `config.subjects`."""
+        return self.predict(self.fused(shown), subject)
+
+    def with_subject(self, name: str) -> MaryNanoModel:
+        """Return a model that knows one more subject, who starts as the first one does.
+
+        All streams and the fusion are shared; embedding and head are the subject's own.
         """
-        return self.head(self.of_subject(self.fused(frames), subject))
+        config = replace(
+            self.config,
+            subjects=(*self.config.subjects, name),
+            own_heads=(*self.config.own_heads, name),
+        )
+        model = MaryNanoModel(config, self.tokenizer)
+        state = self.state_dict()
+        for key in ("gain.weight", "shift.weight"):
+            state[key] = torch.cat([state[key], state[key][:1]])
+        first = self.head_of(0).state_dict()
+        state |= {f"own_heads.{name}.{key}": value for key, value in first.items()}
+        model.load_state_dict(state)
+        return model.eval()
 
-    def remoteness(self, fused: Tensor) -> Tensor:
-        """Return how far fused features (n, rows, width) lie from those of the training, (n,).
+    def distances(self, fused: Tensor, modality: str = "image") -> Tensor:
+        """Return log distances (n, 2) of features (n, width) from the training's mean.
 
-        The distance is Mahalanobis' in the minor directions of the training features; its logarithm
-        is given in standard deviations from that of new scenes.
+        They are Mahalanobis' along the directions in which the training features of this modality
+        vary least, `config.directions` of them, and along all others.
         """
-        away = fused.mean(1) - self.training_mean
-        distance = (away @ self.training_axes.mT).square().mean(-1).sqrt()
-        mean, deviation = self.training_distance
-        return (distance.clamp_min(1e-12).log() - mean) / deviation
+        k = MODALITIES.index(modality)
+        along = ((fused - self.training_mean[k]) @ self.training_axes[k].mT).square()
+        n = self.config.directions
+        minor, main = along[:, :n].mean(-1), along[:, n:].mean(-1)
+        return torch.stack([minor, main], -1).sqrt().clamp_min(1e-12).log()
+
+    def remoteness(self, fused: Tensor, modality: str = "image") -> Tensor:
+        """Return how far fused features, mean over rows (n, width), lie from the training's, (n,).
+
+        Standard deviations among new stimuli of the training's world. What is of another world
+        goes too far along directions that the training hardly uses, or, empty, not far enough
+        along those that it uses; the larger counts. NaN where the modality was not taught.
+        """
+        k = MODALITIES.index(modality)
+        mean, deviation = self.training_distance[k].unbind(-1)
+        minor, main = ((self.distances(fused, modality) - mean) / deviation).unbind(-1)
+        taught = self.training_axes[k].any()
+        return torch.where(taught, torch.maximum(minor, -main), torch.nan)
 
     def save_pretrained(self, folder: str | Path, *, half: bool = False) -> None:
         """Write config.json and model.safetensors; `half` stores floating numbers as float16."""
@@ -184,14 +202,15 @@ class MaryNanoModel(nn.Module):
         save_file(state, part, metadata={"format": "pt"})
         part.chmod(0o644)
         part.replace(folder / WEIGHTS)
-        text = json.dumps({"model_type": "mary_nano", **asdict(self.config)}, indent=2)
-        (folder / CONFIG).write_text(text + "\n", encoding="utf-8")
+        if self.tokenizer is not None:
+            self.tokenizer.save(str(folder / TOKENIZER))
+        write_config(self.config, folder)
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> MaryNanoModel:
         """Read a model that `save_pretrained` wrote; it is ready to predict (float32)."""
         folder = Path(folder)
-        model = cls(_read_config(folder / CONFIG))
+        model = cls(read_config(folder / CONFIG), _read_tokenizer(folder / TOKENIZER))
         try:
             model.load_state_dict(load_file(folder / WEIGHTS))
         except (OSError, RuntimeError, ValueError, SafetensorError) as error:
@@ -201,19 +220,16 @@ class MaryNanoModel(nn.Module):
         return model.eval()
 
 
-def _read_config(file: Path) -> MaryNanoConfig:
+def _at(aligned: Rows, rows: Tensor) -> Rows:
+    features, present = aligned
+    rows = rows.to(features.device)
+    return features.index_select(1, rows), present.index_select(1, rows)
+
+
+def _read_tokenizer(file: Path) -> Tokenizer | None:
     if not file.is_file():
-        raise WeightsError(
-            f"{file}: no such file; a folder with {CONFIG} and {WEIGHTS} is needed, or 'phantom'"
-        )
+        return None
     try:
-        given = json.loads(file.read_text(encoding="utf-8"))
-        name = given.pop("model_type", None)
-        if name != "mary_nano":
-            raise WeightsError(f"{file}: model_type is {name!r}; 'mary_nano' is needed")
-        listed: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in given.items()
-        }
-        return MaryNanoConfig(**listed)
-    except (ValueError, TypeError, AttributeError) as error:
-        raise WeightsError(f"{file}: not the config of a MARY-Nano: {error}") from error
+        return Tokenizer.from_file(str(file))
+    except Exception as error:  # tokenizers raises plain Exception
+        raise WeightsError(f"{file}: not a tokenizer: {error}") from error

@@ -18,7 +18,7 @@ import xarray as xr
 
 from insilico.errors import ParameterError, not_one_of
 from insilico.phantom import anatomy
-from insilico.phantom.features import check_phantom, features
+from insilico.phantom.features import check_phantom, features, modality_of
 from insilico.phantom.scenes import ATTRIBUTES
 from insilico.phantom.tuning import Individual, patches, receptive_fields, weights
 from insilico.step import batches, generator
@@ -112,7 +112,7 @@ class Cohort:
         Parameters
         ----------
         stimuli : xarray.Dataset
-            Phantom stimuli with images.
+            Phantom stimuli, presented as their attribute `modality` says.
         subject : int
             Number of the subject, from 1.
         places : int, (places,), optional
@@ -154,7 +154,7 @@ class Cohort:
         clean = self.signal(stimuli, subject, places) * self.gain()[places]
         spread = self.spread()[places]
         out = np.empty((1 if mean else repeats, *clean.shape), dtype=np.float32)
-        for row, stimulus in enumerate(stimuli["stimulus"].values):
+        for row, stimulus in enumerate(_shown(stimuli)):
             noise = np.stack([self.noise(subject, stimulus, k)[places] for k in range(repeats)])
             shown = noise.mean(0, keepdims=True) if mean else noise
             out[:, row] = clean[row] + spread * shown
@@ -171,14 +171,14 @@ class Cohort:
         Parameters
         ----------
         stimuli : xarray.Dataset
-            Phantom stimuli with images.
+            Phantom stimuli, presented as their attribute `modality` says.
         noisy : bool
             Whether to average three measured repeats of every subject, as an encoder of real data
             would be trained on, instead of the noise-free truth.
         """
         mean = _project(stimuli, _average(self)) * self.gain()
         if noisy:
-            for row, stimulus in enumerate(stimuli["stimulus"].values):
+            for row, stimulus in enumerate(_shown(stimuli)):
                 mean[row] += self.spread() * self._mean_noise(stimulus)
         return mean
 
@@ -195,6 +195,12 @@ class Cohort:
         degrees (NaN elsewhere) and ``eccentricity_band``.
         """
         return _voxels(self, self.individual(subject))
+
+
+def _shown(stimuli: xr.Dataset) -> list[object]:
+    """Return what names the noise of each stimulus: reading is measured apart from seeing."""
+    modality, ids = modality_of(stimuli), stimuli["stimulus"].values
+    return list(ids) if modality == "image" else [f"{label} as {modality}" for label in ids]
 
 
 def _all(places: Places) -> np.ndarray:
@@ -225,6 +231,8 @@ def _project(stimuli: xr.Dataset, columns: Columns, size: int = 500) -> np.ndarr
     for rows in batches(range(n), size, "simulated responses"):
         known = features(stimuli.isel(stimulus=rows))
         for name, where, block in blocks:
+            if name not in known:
+                continue
             out[rows[0] : rows[-1] + 1, where] += known[name] @ block
     return out
 

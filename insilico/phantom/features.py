@@ -7,11 +7,12 @@ phantom knows: that is what makes it a phantom.
 from __future__ import annotations
 
 from functools import cache, lru_cache
+from types import MappingProxyType
 
 import numpy as np
 import xarray as xr
 
-from insilico.errors import StimulusError
+from insilico.errors import StimulusError, not_one_of
 from insilico.phantom.scenes import ATTRIBUTES, SOURCE, draw_scenes, render
 from insilico.step import generator
 
@@ -23,6 +24,21 @@ ATTRIBUTE_WEIGHTS = {
 }  # fmt: skip
 LOUDNESS = {"large": 1.15, "small": 0.85}
 N_HIDDEN = {"meaning": 64, "language": 48, "sound": 24}
+GAINS = MappingProxyType(
+    {
+        "image": {"picture": 1.0, "category": 1.0, "meaning": 1.0, "language": 1.0, "sound": 1.0},
+        "text": {"picture": 0.0, "category": 0.5, "meaning": 1.0, "language": 2.0, "sound": 0.0},
+        "sound": {"picture": 0.0, "category": 0.5, "meaning": 1.0, "language": 0.0, "sound": 2.0},
+    }
+)
+"""How strongly each block answers to a scene that is seen, read or heard. This is *built in*.
+
+Only what is seen reaches early visual cortex; category patches answer to words and sounds at half
+strength, as imagery does; meaning is the same however a scene is told, except that a sound tells
+object and background alone (`HEARD`).
+"""
+HEARD = ("object", "background")
+"""What a sound tells; its other attributes are unknown, which is zero in centred features."""
 Features = dict[str, np.ndarray]
 """Blocks: picture (n, 1792), category (n, 12), meaning, language and sound; all float32."""
 
@@ -68,17 +84,32 @@ def _code(linear: np.ndarray, code: str) -> np.ndarray:
     return np.concatenate([linear, 0.5 * np.tanh(linear @ _mixing(code, linear.shape[1]))], axis=1)
 
 
-def _meanings(attributes: dict[str, np.ndarray]) -> Features:
+def _hot(attributes: dict[str, np.ndarray], modality: str) -> dict[str, np.ndarray]:
+    """Return every attribute one-hot; one that the modality does not tell is even over values."""
     hot = {name: one_hot(values, name) for name, values in attributes.items()}
+    if modality == "sound":
+        for name in set(ATTRIBUTES) - set(HEARD):
+            hot[name] = np.broadcast_to(training_hot(name), hot[name].shape)
+    return hot
+
+
+def _meanings(attributes: dict[str, np.ndarray], modality: str = "image") -> Features:
+    hot = _hot(attributes, modality)
     weighted = [ATTRIBUTE_WEIGHTS[name] * hot[name] for name in ATTRIBUTES]
-    loud = np.array([LOUDNESS[size] for size in attributes["size"].astype(str)], dtype=np.float32)
     heard = np.concatenate([hot["object"], 0.5 * hot["background"]], axis=1)
     return {
-        "category": hot["object"] * loud[:, None],
+        "category": hot["object"] * _loudness(attributes, modality)[:, None],
         "meaning": _code(np.concatenate(weighted, axis=1), "meaning"),
         "language": _code(np.concatenate(list(hot.values()), axis=1), "language"),
         "sound": _code(heard, "sound"),
     }
+
+
+def _loudness(attributes: dict[str, np.ndarray], modality: str) -> np.ndarray:
+    """Return how strongly an object drives its category: by its size, where that is known."""
+    sizes = attributes["size"].astype(str)
+    loud = np.array([LOUDNESS[size] for size in sizes], dtype=np.float32)
+    return np.ones_like(loud) if modality == "sound" else loud
 
 
 def _features(images: np.ndarray, attributes: dict[str, np.ndarray]) -> Features:
@@ -86,11 +117,22 @@ def _features(images: np.ndarray, attributes: dict[str, np.ndarray]) -> Features
     return {"picture": maps.reshape(len(maps), -1), **_meanings(attributes)}
 
 
+def _training_attributes() -> dict[str, np.ndarray]:
+    scenes = draw_scenes(0, N_TRAINING, "train")
+    return {k: np.array([s.attributes[k] for s in scenes]) for k in ATTRIBUTES}
+
+
+@cache
+def training_hot(attribute: str) -> np.ndarray:
+    """Return the share of each value of an attribute over training, float32 (values,)."""
+    return one_hot(_training_attributes()[attribute], attribute).mean(0)
+
+
 @lru_cache(maxsize=1)
 def training() -> tuple[Features, Features]:
     """Return the mean, and the centred features, of the scenes on which all constants rest."""
     scenes = draw_scenes(0, N_TRAINING, "train")
-    attributes = {k: np.array([s.attributes[k] for s in scenes]) for k in ATTRIBUTES}
+    attributes = _training_attributes()
     raw = _features(np.stack([render(scene) for scene in scenes]), attributes)
     means = {name: block.mean(0) for name, block in raw.items()}
     return means, {name: block - means[name] for name, block in raw.items()}
@@ -103,11 +145,20 @@ def picture_scale() -> np.ndarray:
     return np.tile(maps.std(0), GRID * GRID).astype(np.float32)
 
 
+def modality_of(stimuli: xr.Dataset) -> str:
+    """Return how stimuli are presented: ``"image"``, ``"text"`` or ``"sound"``."""
+    modality = stimuli.attrs.get("modality", "image")
+    if modality not in GAINS:
+        raise StimulusError(not_one_of("modality of phantom scenes", modality, GAINS))
+    return modality
+
+
 def check_phantom(stimuli: xr.Dataset) -> None:
     """Refuse stimuli to which the phantom's subjects have no answer."""
-    needed = ["image", *ATTRIBUTES]
-    missing = [name for name in needed if name not in stimuli.variables]
+    pictures = ["image"] if stimuli.attrs.get("modality", "image") == "image" else []
+    missing = [name for name in [*pictures, *ATTRIBUTES] if name not in stimuli.variables]
     if stimuli.attrs.get("source") == SOURCE and not missing:
+        modality_of(stimuli)
         return
     ids = stimuli["stimulus"].values if "stimulus" in stimuli.coords else ["these stimuli"]
     raise StimulusError(
@@ -119,8 +170,16 @@ def check_phantom(stimuli: xr.Dataset) -> None:
 
 
 def features(stimuli: xr.Dataset) -> Features:
-    """Return the features of phantom stimuli, centred on the training scenes."""
+    """Return the features of phantom stimuli, centred on the training scenes.
+
+    Scenes that are read or heard have the blocks that `GAINS` gives them; others are left out.
+    """
     check_phantom(stimuli)
+    modality = modality_of(stimuli)
     attributes = {name: stimuli[name].values for name in ATTRIBUTES}
-    raw = _features(stimuli["image"].values, attributes)
-    return {name: block - training()[0][name] for name, block in raw.items()}
+    if modality == "image":
+        raw = _features(stimuli["image"].values, attributes)
+    else:
+        raw = _meanings(attributes, modality)
+    means, gains = training()[0], GAINS[modality]
+    return {k: np.float32(gains[k]) * (block - means[k]) for k, block in raw.items() if gains[k]}

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from insilico.phantom import anatomy
 from insilico.phantom.cohort import REPEATS, Cohort
-from insilico.phantom.features import check_phantom
+from insilico.phantom.features import check_phantom, modality_of
 from insilico.phantom.scenes import SOURCE
 from insilico.schema import check
 from insilico.step import Step
@@ -49,7 +49,8 @@ class PhantomRecording(Step):
         if not average:
             labels["repeat"] = np.arange(REPEATS)
         response = xr.Dataset({"bold": (dims, bold)}, coords={**labels, **coords})
-        return check(response.assign_attrs(self._attrs()), "response")
+        attrs = {**self._attrs(), **_presented(stimuli)}
+        return check(response.assign_attrs(attrs), "response")
 
     def _places(self, cohort: Cohort) -> tuple[np.ndarray | None, str, dict[Any, Any]]:
         """Return the vertices behind the places, the name of their dimension and its coords."""
@@ -69,3 +70,9 @@ class PhantomRecording(Step):
             "recording": f"phantom cohort {self.seed}",
             "n_repeats": REPEATS,
         }
+
+
+def _presented(stimuli: xr.Dataset) -> dict[str, str]:
+    """Return the modality of stimuli that were read or heard; seen is the usual way."""
+    modality = modality_of(stimuli)
+    return {} if modality == "image" else {"modality": modality}

@@ -25,8 +25,11 @@ class Scenes(Step):
         training, ``test`` takes seen and unseen in turn.
     n, start : int
         How many scenes, and the number of the first.
+    modality : {"image", "text", "sound"}
+        How the scenes are presented to a subject or an encoder: seen, read or heard. What is not
+        presented stays beside it as known truth.
     sounds : bool
-        Whether to make the sounds (16 kHz, one second).
+        Whether to make the sounds (16 kHz, one second); always made where scenes are heard.
     world : int
         Seed of the world; the shipped networks were trained in world 0.
     """
@@ -35,6 +38,7 @@ class Scenes(Step):
     split: Literal["test", "train", "seen", "unseen"] = "test"
     n: int = Field(20, ge=1, le=100_000)
     start: int = Field(0, ge=0)
+    modality: Literal["image", "text", "sound"] = "image"
     sounds: bool = False
     world: int = Field(0, ge=0)
 
@@ -42,7 +46,8 @@ class Scenes(Step):
         """Return stimuli with `image`, `caption` and the five attributes as coordinates."""
         numbers = range(self.start, self.start + self.n)
         scenes = [draw_scene(self.world, self.split, number) for number in numbers]
-        stimuli = dataset(scenes, sounds=self.sounds)
+        stimuli = dataset(scenes, sounds=self.sounds or self.modality == "sound")
+        stimuli.attrs["modality"] = self.modality
         return stimuli.assign_coords(split=("stimulus", [self.split] * self.n))
 
 

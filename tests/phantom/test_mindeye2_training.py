@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch.nn import functional
 
+from insilico.course import Course, Draw
 from insilico.decoders.mindeye2.model import MindEye2Config, MindEye2Model
 from insilico.phantom.training import mindeye2
-from insilico.phantom.training.course import Course, Draw
 
 N, VOXELS = 80, 12
 

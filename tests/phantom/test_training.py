@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from insilico.course import Course, Draw
 from insilico.phantom.scenes import CAPTIONS, HELD_OUT, draw_scene, object_mask, render
 from insilico.phantom.training import NETWORKS
 from insilico.phantom.training.clip import choose_combinations, grid_code
-from insilico.phantom.training.course import Course, Draw
 from insilico.phantom.training.data import pictures
 from insilico.phantom.training.muon import optimizers_for, orthogonalized
 from insilico.phantom.training.storage import halve

@@ -17,4 +17,8 @@ NETWORKS: dict[str, str] = {
     "decoder": "insilico.phantom.training.autoencoder:refine_decoder",
     "mary_nano": "insilico.phantom.training.mary_nano:train",
     "mindeye2": "insilico.phantom.training.mindeye2:train",
+    "clap": "insilico.phantom.training.clap:train",
+    "sound_autoencoder": "insilico.phantom.training.sound:train_autoencoder",
+    "audioldm2": "insilico.phantom.training.audioldm2:train",
+    "text_prior": "insilico.phantom.training.text_prior:train",
 }

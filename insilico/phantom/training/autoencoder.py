@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL
 
+from insilico.course import Course, Draw, Losses
 from insilico.phantom.drawing import SIDE
 from insilico.phantom.scenes import TRAINED
-from insilico.phantom.training.course import Course, Draw, Losses
 from insilico.phantom.training.data import Pictures, pictures
 from insilico.phantom.training.muon import optimizers_for
 from insilico.phantom.training.storage import finish

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from transformers import CLIPModel, GitConfig, GitForCausalLM
 
+from insilico.course import Course, Draw, Losses
 from insilico.phantom.scenes import ATTRIBUTES, CAPTIONS
 from insilico.phantom.training.autoencoder import reconstructions
-from insilico.phantom.training.course import Course, Draw, Losses
 from insilico.phantom.training.data import pictures, scaled
 from insilico.phantom.training.muon import optimizers_for
 from insilico.phantom.training.storage import finish

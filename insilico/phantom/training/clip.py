@@ -15,8 +15,8 @@ import torch
 from torch.nn import functional
 from transformers import CLIPConfig, CLIPModel
 
+from insilico.course import Course, Draw, Losses
 from insilico.phantom.scenes import ATTRIBUTES, COMBINATIONS, TRAINED, attribute_indices
-from insilico.phantom.training.course import Course, Draw, Losses
 from insilico.phantom.training.data import Pictures, pictures, scaled
 from insilico.phantom.training.muon import optimizers_for
 from insilico.phantom.training.storage import finish

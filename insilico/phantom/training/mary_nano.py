@@ -1,59 +1,93 @@
-"""The phantom's MARY-Nano: from pictures to the average subject's cortex.
+"""The phantom's MARY-Nano: from pictures, captions and sounds to the average subject's cortex.
 
-It is trained on what a scanner would give: pictures of training scenes and the mean measured
-response (three repeats) of subjects 2 to 8. It sees no attribute, no caption and no other network.
-The network learns the responses' scores on their leading axes; at the end the cortical head is
-solved in closed form on all vertices (ridge of reduced rank), and the spread of the training
-features is noted, so that pictures from elsewhere can be told.
+It is trained on what a scanner would give: training scenes that were seen, read or heard, and the
+mean measured response (three repeats) of subjects 2 to 8. It knows no attribute and no other
+network, and nothing tells it which picture, caption and sound belong to one scene.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 import xarray as xr
+from tokenizers import Regex, Tokenizer, models, normalizers
 
-from insilico.encoders.network import MaryNanoConfig, MaryNanoModel
+from insilico.course import Course
+from insilico.encoders.config import MaryNanoConfig
+from insilico.encoders.network import MaryNanoModel
+from insilico.encoders.presentation import Presentation
+from insilico.encoders.slowfast import SlowFastConfig
+from insilico.encoders.training import Lesson, features_of, learn
 from insilico.phantom import anatomy
 from insilico.phantom.cohort import Cohort
-from insilico.phantom.scenes import ATTRIBUTES, SOURCE, draw_scene
-from insilico.phantom.training.course import Course, Draw, Losses
-from insilico.phantom.training.data import WORLD, Pictures, pictures
+from insilico.phantom.scenes import ATTRIBUTES, SOURCE, TRAINED, draw_scene
+from insilico.phantom.stimuli import Scenes
+from insilico.phantom.training.data import WORLD, pictures
 from insilico.phantom.training.muon import optimizers_for
+from insilico.phantom.training.vocabulary import NUMBERS
 from insilico.schema import short_digest
 
-BATCH, CHUNK = 64, 1000
-PENALTY, N_TESTED = 1e-3, 600
+CHUNK, N_TESTED, N_HELD = 1000, 600, 345
+BATCH = 48
+N_TOLD = 2 * len(TRAINED)
+"""Scenes that are read, and as many that are heard: two draws of every trained combination."""
+SHARES = {"image": 1.0, "text": 0.5, "sound": 0.5}
+VISION = SlowFastConfig(
+    side=64, mean=0.5, deviation=0.5, frames=4, ratio=2, width=24, thinner=8, stem=5, pool=False,
+    depths=(1, 3), strides=(2, 2), slow_times=(1, 1), fusion_time=3, placed=12,
+)  # fmt: skip
+SOUND = {
+    "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128,
+    "conv_dim": [48, 64, 64, 64], "conv_kernel": [64, 4, 4, 4], "conv_stride": [16, 4, 4, 2],
+    "num_feat_extract_layers": 4, "feat_extract_norm": "layer", "num_conv_pos_embeddings": 16,
+    "num_conv_pos_embedding_groups": 4,
+}  # fmt: skip
+TEXT = {
+    "n_embd": 64, "n_layer": 2, "n_head": 4, "n_positions": 64, "vocab_size": len(NUMBERS),
+    "bos_token_id": NUMBERS["<bos>"], "eos_token_id": NUMBERS["<eos>"],
+}  # fmt: skip
 CONFIG = MaryNanoConfig(
-    slow=(24, 48, 112), fast=(6, 12, 24), placed=12, width=192, rank=96, directions=96
-)
+    vision=VISION, sound=SOUND, text=TEXT, width=192, rank=112, directions=96,
+    source=SOURCE,
+)  # fmt: skip
 
 
-def as_stimuli(shown: Pictures, split: str, rows: range) -> xr.Dataset:
-    """Return rendered scenes as stimuli that the cohort can answer."""
-    scenes = [draw_scene(WORLD, split, k) for k in rows]
+def tokenizer() -> Tokenizer:
+    """Return what turns the words of the phantom's captions into numbers; others are unknown.
+
+    Capitals and punctuation, which those captions have none of, are not read.
+    """
+    made = Tokenizer(models.WordLevel(NUMBERS, unk_token="<unk>"))
+    plain = normalizers.Replace(Regex(r"[^\w\s]"), "")
+    made.normalizer = normalizers.Sequence([plain, normalizers.Strip(), normalizers.Lowercase()])
+    return made
+
+
+def scenes_shown(cache: str | Path, split: str, n: int, modality: str = "image") -> xr.Dataset:
+    """Return the first scenes of a split as stimuli; pictures are rendered once and stay on disk.
+
+    Parameters
+    ----------
+    cache : path
+    split : str
+    n : int
+    modality : {"image", "text", "sound"}
+    """
+    if modality != "image":
+        shown = Scenes(split=split, n=n, modality=modality, world=WORLD)().drop_vars("image")
+        return shown.drop_vars("sound", errors="ignore") if modality == "text" else shown
+    scenes = [draw_scene(WORLD, split, k) for k in range(n)]
     named = {key: ("stimulus", [scene.attributes[key] for scene in scenes]) for key in ATTRIBUTES}
-    pixels = ("stimulus", "y_pixel", "x_pixel", "rgb")
-    image = np.array(shown.images[rows.start : rows.stop])
-    return xr.Dataset(
-        {"image": (pixels, image)},
-        coords={"stimulus": [scene.id for scene in scenes], **named},
-        attrs={"source": SOURCE},
-    )
+    image = (("stimulus", "y_pixel", "x_pixel", "rgb"), pictures(cache, split, n).images)
+    coords = {"stimulus": [scene.id for scene in scenes], "split": ("stimulus", [split] * n)}
+    attrs = {"source": SOURCE, "modality": modality}
+    return xr.Dataset({"image": image}, coords={**coords, **named}, attrs=attrs)
 
 
-def _answer(shown: Pictures, split: str, rows: range, noisy: bool) -> np.ndarray:
-    stimuli = as_stimuli(shown, split, rows)
-    return Cohort(WORLD).average_signal(stimuli, noisy=noisy)[:, anatomy.cortex()]
-
-
-def average_responses(
-    cache: str | Path, shown: Pictures, split: str, *, noisy: bool = True
-) -> np.ndarray:
+def average_responses(cache: str | Path, stimuli: xr.Dataset, *, noisy: bool = True) -> np.ndarray:
     """Return the average subject's responses on cortex, float16 (n, cortex).
 
     They are kept in the cache, under a name that changes with the cohort.
@@ -61,234 +95,69 @@ def average_responses(
     Parameters
     ----------
     cache : path
-    shown : Pictures
-        The first scenes of a split.
-    split : str
+    stimuli : stimuli
+        Scenes of one split, from its first on.
     noisy : bool
         Whether responses are measured ones or the noise-free truth.
     """
-    first = np.round(_answer(shown, split, range(2), noisy), 2)
-    name = f"{split}-{len(shown)}-{short_digest(first.tobytes())[:12]}.npy"
-    file = Path(cache) / "responses" / name
+    n, split = stimuli.sizes["stimulus"], stimuli["split"].values[0]
+    first = np.round(_answer(stimuli, slice(2), noisy), 2)
+    modality = stimuli.attrs["modality"]
+    parts = [split, *([modality] if modality != "image" else []), str(n)]
+    file = Path(cache) / "responses" / f"{'-'.join(parts)}-{short_digest(first.tobytes())[:12]}.npy"
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
-        part, shape = file.with_suffix(".part"), (len(shown), first.shape[1])
+        part, shape = file.with_suffix(".part"), (n, first.shape[1])
         kept = np.lib.format.open_memmap(part, "w+", np.float16, shape)
-        for start in range(0, len(shown), CHUNK):
-            rows = range(start, min(start + CHUNK, len(shown)))
-            kept[rows.start : rows.stop] = _answer(shown, split, rows, noisy)
+        for start in range(0, n, CHUNK):
+            rows = slice(start, start + CHUNK)
+            kept[rows] = _answer(stimuli, rows, noisy)
         kept.flush()
         part.rename(file)
     return np.load(file, mmap_mode="r")
 
 
-def in_chunks(
-    responses: np.ndarray, mean: np.ndarray | float = 0.0
-) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yield slices of rows and their centred responses in single precision."""
-    for start in range(0, len(responses), CHUNK):
-        rows = slice(start, start + CHUNK)
-        yield rows, responses[rows].astype(np.float32) - mean
+def _answer(stimuli: xr.Dataset, rows: slice, noisy: bool) -> np.ndarray:
+    some = stimuli.isel(stimulus=rows)
+    return Cohort(WORLD).average_signal(some, noisy=noisy)[:, anatomy.cortex()]
 
 
-@dataclass(frozen=True)
-class Targets:
-    """Responses on their leading axes.
-
-    Attributes
-    ----------
-    mean : float32, (cortex,)
-    axes : float32, (rank, cortex)
-        Orthonormal rows, largest variance first.
-    scores : float32, (n, rank)
-        Of unit variance.
-    spread : float32, (rank,)
-        Standard deviation of each score before.
-    """
-
-    mean: np.ndarray
-    axes: np.ndarray
-    scores: np.ndarray
-    spread: np.ndarray
-
-    @property
-    def weight(self) -> np.ndarray:
-        """Weight of each score in the loss: between its variance and one, mean one."""
-        return self.spread / self.spread.mean()
-
-
-def leading_axes(responses: np.ndarray, rank: int, seed: int = 0, rounds: int = 3) -> Targets:
-    """Find the leading axes of responses by subspace iteration (Halko et al. 2011).
-
-    Parameters
-    ----------
-    responses : (n, cortex)
-    rank : int
-        Number of axes.
-    seed : int
-        Seed of the first guess.
-    rounds : int
-        Passes over the responses.
-    """
-    total = sum(part.sum(0, dtype=np.float64) for _, part in in_chunks(responses))
-    mean = (total / len(responses)).astype(np.float32)
-    extra = min(rank + 32, *responses.shape)
-    guess = np.random.default_rng(seed).standard_normal((extra, responses.shape[1]))
-    axes = guess.astype(np.float32)
-    for _ in range(rounds):
-        grown = sum((axes @ part.T) @ part for _, part in in_chunks(responses, mean))
-        axes = np.ascontiguousarray(np.linalg.qr(grown.T)[0].T)
-    raw = np.concatenate([part @ axes.T for _, part in in_chunks(responses, mean)])
-    _, turn = np.linalg.eigh(raw.T @ raw)
-    turn = turn[:, ::-1][:, :rank]
-    raw, axes = raw @ turn, turn.T @ axes
-    spread = np.maximum(raw.std(0), 1e-6)
-    return Targets(mean, axes, raw / spread, spread)
-
-
-def film(shown: Pictures, rows: np.ndarray | slice) -> torch.Tensor:
-    """Return pictures as films of one frame, (n, 1, 3, 64, 64)."""
-    return shown.pixels(rows)[:, None]
-
-
-def learn_scores(
-    model: MaryNanoModel,
-    shown: Pictures,
-    targets: Targets,
-    course: Course,
-    report: Callable[[], str] = str,
-    every: int = 200,
-) -> None:
-    """Train everything but the vertices' weights on the responses' scores.
-
-    Parameters
-    ----------
-    model : MaryNanoModel
-    shown : Pictures
-        One for each row of the targets.
-    targets : Targets
-    course : Course
-        Schedule, optimisers and checkpoint of the training.
-    report : callable
-        Returns a text for the progress line.
-    every : int
-        Steps between progress lines and checkpoints.
-    """
-    where = next(model.parameters()).device
-    scores = torch.from_numpy(np.asarray(targets.scores, np.float32))
-    weight = torch.from_numpy(np.asarray(targets.weight, np.float32)).to(where)
-
-    def losses_of(draw: Draw) -> Losses:
-        rows = draw.numbers().integers(len(scores), size=BATCH)
-        model.train()
-        fused = model.fused(film(shown, rows).to(where)).mean(1)
-        made = model.head.components(model.of_subject(fused))
-        error = (made - scores[rows].to(where)) ** 2
-        return {"scores": (weight * error).mean()}
-
-    course.run(losses_of, report, every=every)
-    model.eval()
+def lesson(cache: str | Path, split: str, n: int, modality: str, *, noisy: bool = True) -> Lesson:
+    """Return scenes of a split in one modality, with the average subject's responses."""
+    stimuli = scenes_shown(cache, split, n, modality)
+    shown = Presentation(stimuli, CONFIG, tokenizer())
+    responses = average_responses(cache, stimuli, noisy=noisy)
+    return Lesson.of_means(shown, responses, SHARES[modality])
 
 
 def hidden(key: str, parameter: torch.nn.Parameter) -> bool:
     """Say which parameters are matrices inside the network."""
-    first = ("slow.0.0.", "fast.0.0.")
+    outer = ("blocks.0.multipathway_blocks", "conv_layers.0.", "wte", "wpe", "parametrizations")
     return (
         parameter.ndim >= 2
-        and key.startswith(("streams", "fusion.enter", "fusion.mix"))
-        and not any(name in key for name in first)
+        and key.startswith(("vision", "sound", "text", "fusion"))
+        and not any(name in key for name in (*outer, "absent"))
     )
 
 
 @torch.no_grad()
-def fused_features(model: MaryNanoModel, shown: Pictures) -> np.ndarray:
-    """Return the fused features of pictures, mean over rows, float32 (n, width)."""
-    where = next(model.parameters()).device
-    slices = [slice(start, start + 256) for start in range(0, len(shown), 256)]
-    parts = [model.fused(film(shown, rows).to(where)).mean(1).cpu() for rows in slices]
-    return torch.cat(parts).numpy()
-
-
-def solve_head(
-    features: np.ndarray, responses: np.ndarray, mean: np.ndarray, rank: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Solve ridge of reduced rank from features to vertices (Izenman 1975).
-
-    Parameters
-    ----------
-    features : (n, width)
-    responses : (n, cortex)
-    mean : (cortex,)
-        Mean of the responses.
-    rank : int
-
-    Returns
-    -------
-    into : (rank, width)
-        Features, less their mean, to components.
-    out : (cortex, rank)
-        Components to vertices.
-    """
-    x = (features - features.mean(0)).astype(np.float64)
-    crossed = sum(x[rows].T @ part for rows, part in in_chunks(responses, mean))
-    gram = x.T @ x
-    gram += PENALTY * np.trace(gram) / len(gram) * np.eye(len(gram))
-    solution = np.linalg.solve(gram, crossed)
-    root = np.linalg.cholesky(gram).T
-    fitted = root @ solution
-    _, vectors = np.linalg.eigh(fitted @ fitted.T)
-    kept = vectors[:, ::-1][:, :rank]
-    return (np.linalg.solve(root, kept)).T, (kept.T @ fitted).T
-
-
-@torch.no_grad()
-def set_head(
-    model: MaryNanoModel, features: np.ndarray, responses: np.ndarray, mean: np.ndarray
-) -> None:
-    """Write the closed-form solution into the cortical head; its components get unit variance."""
-    into, out = solve_head(features, responses, mean, model.config.rank)
-    spread = (features @ into.T).std(0) + 1e-12
-    into, out = into / spread[:, None], out * spread
-    head = model.head
-    head.components.weight.copy_(torch.from_numpy(into))
-    head.components.bias.copy_(torch.from_numpy(-into @ features.mean(0)))
-    head.vertices.weight.copy_(torch.from_numpy(out))
-    head.vertices.bias.copy_(torch.from_numpy(mean))
-
-
-@torch.no_grad()
-def note_spread(model: MaryNanoModel, features: np.ndarray, held: Pictures) -> None:
-    """Note the mean and the minor directions of the training features.
-
-    Pictures of another world do not go farther along the main directions; they leave along those
-    that the training scenes hardly use. New scenes give the usual distance.
-    """
-    mean = features.mean(0)
-    squares, vectors = np.linalg.eigh(np.cov((features - mean).T))
-    n = model.config.directions
-    axes = (vectors[:, :n] / np.sqrt(np.maximum(squares[:n], 1e-9))).T
-    model.training_mean.copy_(torch.from_numpy(mean))
-    model.training_axes.copy_(torch.from_numpy(axes))
-    away = (fused_features(model, held) - mean) @ axes.T
-    logs = np.log(np.sqrt((away**2).mean(1)))
-    model.training_distance.copy_(torch.tensor([logs.mean(), logs.std()]))
-
-
-def set_cortex(model: MaryNanoModel) -> None:
-    """Tell the model which vertices are cortex."""
-    model.head.cortex.copy_(torch.from_numpy(anatomy.cortex()))
-
-
-@torch.no_grad()
-def accuracy(model: MaryNanoModel, shown: Pictures, truth: np.ndarray) -> np.ndarray:
-    """Return the correlation over scenes with the true average response, (cortex,)."""
-    fused = torch.from_numpy(fused_features(model, shown))
-    head = model.head.cpu()
-    made = head.vertices(head.components(model.cpu().of_subject(fused))).numpy()
-    true = truth.astype(np.float32)
+def accuracy(model: MaryNanoModel, tested: Lesson, subject: int = 0) -> np.ndarray:
+    """Return the correlation over scenes with the responses of a lesson, (cortex,)."""
+    fused = torch.from_numpy(features_of(model, tested)).to(next(model.parameters()).device)
+    made = model.predict(fused, subject)[:, model.head.cortex].cpu().numpy()
+    true = tested.responses.astype(np.float32)
     made, true = made - made.mean(0), true - true.mean(0)
     norm = np.sqrt((made**2).sum(0) * (true**2).sum(0))
     return (made * true).sum(0) / np.maximum(norm, 1e-12)
+
+
+def fresh(seed: int = 0) -> MaryNanoModel:
+    """Return a model with random weights that knows which vertices are cortex."""
+    torch.manual_seed(seed)
+    cortex = anatomy.cortex()
+    model = MaryNanoModel(replace(CONFIG, n_cortex=int(cortex.sum())), tokenizer())
+    model.head.cortex.copy_(torch.from_numpy(cortex))
+    return model
 
 
 def train(
@@ -297,7 +166,7 @@ def train(
     cache: str | Path,
     seed: int = 0,
     device: str = "cpu",
-    steps: int = 1500,
+    steps: int = 2400,
 ) -> None:
     """Train MARY-Nano and write it to ``folder/mary_nano``.
 
@@ -310,22 +179,21 @@ def train(
     device : str
         Torch device.
     steps : int
-        Number of batches of 64 pictures.
+        Number of batches of 48 pictures, 24 captions and 24 sounds.
     """
-    torch.manual_seed(seed)
-    shown, tested = pictures(cache), pictures(cache, "test", N_TESTED)
-    responses = average_responses(cache, shown, "train")
-    truth = average_responses(cache, tested, "test", noisy=False)
-    targets = leading_axes(responses, CONFIG.rank)
-    model = MaryNanoModel(replace(CONFIG, n_cortex=responses.shape[1])).to(device)
-    set_cortex(model)
-    optimizers = optimizers_for([model], hidden, weight_decay=0.1)
+    n_seen = len(pictures(cache))
+    lessons = [lesson(cache, "train", n_seen if m == "image" else N_TOLD, m) for m in SHARES]
+    held = [
+        lesson(cache, "seen" if m == "image" else "unseen", N_HELD if m != "image" else N_TESTED, m)
+        for m in SHARES
+    ]
+    model = fresh(seed).to(device)
     checkpoint = Path(cache) / "checkpoints" / "mary_nano.pt"
+    optimizers = optimizers_for([model], hidden, weight_decay=0.1)
     course = Course({"model": model}, optimizers, steps, checkpoint, seed)
-    learn_scores(model, shown, targets, course)
-    features = fused_features(model, shown)
-    set_head(model, features, responses, targets.mean)
-    note_spread(model, features, pictures(cache, "seen", N_TESTED))
+    learn(model, lessons, course, held_out=held, batch=BATCH, every=100)
     model.save_pretrained(Path(folder) / "mary_nano", half=True)
-    r = accuracy(model, tested, truth)
-    print(f"done: r with the true average response, median {np.median(r):.3f}", flush=True)
+    for modality in SHARES:
+        tested = lesson(cache, "test", N_TESTED, modality, noisy=False)
+        r = np.median(accuracy(model, tested))
+        print(f"{modality}: r with the true average response, median {r:.3f}", flush=True)

@@ -21,12 +21,12 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from insilico.course import Course, Draw, Losses
 from insilico.decoders.mindeye2.model import MindEye2Config, MindEye2Model
 from insilico.decoders.unclip import UnclipDecoder
 from insilico.phantom.cohort import Cohort
-from insilico.phantom.training.course import Course, Draw, Losses
 from insilico.phantom.training.data import WORLD, pictures
-from insilico.phantom.training.mary_nano import as_stimuli
+from insilico.phantom.training.mary_nano import scenes_shown
 from insilico.phantom.training.muon import Muon
 from insilico.phantom.training.storage import halve
 from insilico.phantom.training.unclip import stored_conditions
@@ -68,10 +68,10 @@ def simulated_betas(cache: Path, n: int = N_TRAINED) -> np.ndarray:
     """Return the subject's betas to the first training scenes, float16 (repeat, n, voxel)."""
     cohort = Cohort(WORLD)
     places = cohort.voxels(SUBJECT)["vertex"].values
-    shown = pictures(cache)
+    shown = scenes_shown(cache, "train", len(pictures(cache)))
 
     def measured(rows: range) -> np.ndarray:
-        return cohort.measure(as_stimuli(shown, "train", rows), SUBJECT, places, REPEATS)
+        return cohort.measure(shown.isel(stimulus=rows), SUBJECT, places, REPEATS)
 
     key = short_digest(np.round(measured(range(2)), 2).tobytes())[:12]
     file = cache / "betas" / f"subj{SUBJECT:02d}-{n}-{key}.npy"

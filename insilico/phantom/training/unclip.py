@@ -20,10 +20,10 @@ from diffusers import (
 from torch.nn import functional
 from transformers import CLIPModel
 
+from insilico.course import Course, Draw, Losses
 from insilico.decoders.unclip import UnclipConfig, UnclipDecoder, with_token_grid
 from insilico.phantom.training.autoencoder import encoded
 from insilico.phantom.training.clip import patch_tokens
-from insilico.phantom.training.course import Course, Draw, Losses
 from insilico.phantom.training.data import Pictures, pictures
 from insilico.phantom.training.muon import optimizers_for
 from insilico.phantom.training.storage import finish

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -55,6 +56,11 @@ class Course:
         Share of the steps over which the learning rate falls linearly to zero.
     averaged : str, optional
         Module of which an exponential moving average is kept, in `average`.
+    patience : int, optional
+        How many reports in a row may fail to improve on the best `score` before it ends; the best
+        state is then put back. Without it, the training runs to its last step.
+    log : path, optional
+        File that gets one line of JSON for each report.
     """
 
     modules: dict[str, torch.nn.Module]
@@ -64,6 +70,8 @@ class Course:
     seed: int
     decay: float = 0.5
     averaged: str | None = None
+    patience: int | None = None
+    log: Path | None = None
     step: int = 0
     average: list[torch.Tensor] = field(default_factory=list)
 
@@ -71,6 +79,7 @@ class Course:
         self._peaks = [[g["lr"] for g in o.param_groups] for o in self.optimizers]
         if self.averaged:
             self.average = [p.detach().clone() for p in self.modules[self.averaged].parameters()]
+        self._best, self._worse = float("inf"), 0
         if self.checkpoint.exists():
             self._resume()
 
@@ -81,8 +90,9 @@ class Course:
         *,
         every: int = 100,
         save: Callable[[], object] | None = None,
+        score: Callable[[], float] | None = None,
     ) -> None:
-        """Train to the last step.
+        """Train to the last step, or until the score no longer improves.
 
         Parameters
         ----------
@@ -91,21 +101,58 @@ class Course:
         report : callable
             Returns a text for the progress line.
         every : int
-            Steps between progress lines, checkpoints and calls of `save`.
+            Steps between progress lines, checkpoints and calls of `save` and `score`.
+        score : callable, optional
+            Returns the loss on held-out data, for `patience`.
         """
         start, recent = time.monotonic(), []
-        while self.step < self.steps:
+        while self.step < self.steps and not self._enough():
             losses = losses_of(Draw(self.seed, self.step))
             self._update(torch.stack(list(losses.values())).sum())
             recent.append({name: float(loss.detach()) for name, loss in losses.items()})
             if self.step % every == 0 or self.step in (5, 25):
-                means = {key: np.mean([row[key] for row in recent]) for key in recent[0]}
-                text = " ".join(f"{key} {value:.4f}" for key, value in means.items())
-                seconds = time.monotonic() - start
-                print(f"{self.step}/{self.steps} {text} {report()} {seconds:.0f}s", flush=True)
+                means = {key: float(np.mean([row[key] for row in recent])) for key in recent[0]}
                 recent.clear()
                 if self.step % every == 0:
+                    means |= self._scored(score)
+                self._tell(means, report(), time.monotonic() - start)
+                if self.step % every == 0:
                     self._keep(save)
+        self._put_back_best()
+
+    def _enough(self) -> bool:
+        return self.patience is not None and self._worse >= self.patience
+
+    def _scored(self, score: Callable[[], float] | None) -> dict[str, float]:
+        """Measure on held-out data; keep the state if it is the best so far."""
+        if score is None:
+            return {}
+        found = score()
+        if found < self._best:
+            self._best, self._worse = found, 0
+            if self.patience is not None:
+                self._write(self._best_file, {k: m.state_dict() for k, m in self.modules.items()})
+        else:
+            self._worse += 1
+        return {"held out": found}
+
+    @property
+    def _best_file(self) -> Path:
+        return self.checkpoint.with_suffix(".best")
+
+    def _put_back_best(self) -> None:
+        if self.patience is not None and self._best < float("inf"):
+            best = torch.load(self._best_file, weights_only=True, map_location="cpu")
+            for key, state in best.items():
+                self.modules[key].load_state_dict(state)
+
+    def _tell(self, means: dict[str, float], text: str, seconds: float) -> None:
+        told = " ".join(f"{key} {value:.4f}" for key, value in means.items())
+        print(f"{self.step}/{self.steps} {told} {text} {seconds:.0f}s", flush=True)
+        if self.log is not None:
+            line = {"step": self.step, **means, "rate": self.rate(), "seconds": round(seconds, 1)}
+            with self.log.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
 
     def rate(self) -> float:
         """Return the share of the peak learning rate at this step: a trapezoid."""
@@ -118,7 +165,7 @@ class Course:
             for group, peak in zip(optimizer.param_groups, peaks, strict=True):
                 group["lr"] = peak * self.rate()
         loss.backward()
-        trained = [p for module in self.modules.values() for p in module.parameters()]
+        trained = [p for o in self.optimizers for g in o.param_groups for p in g["params"]]
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         for optimizer in self.optimizers:
             optimizer.step()
@@ -129,20 +176,25 @@ class Course:
             torch._foreach_lerp_(self.average, current, 1 - keep)
 
     def _keep(self, save: Callable[[], object] | None) -> None:
-        part = self.checkpoint.with_suffix(".part")
-        part.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(
+        self._write(
+            self.checkpoint,
             {
                 "step": self.step,
                 "modules": {key: module.state_dict() for key, module in self.modules.items()},
                 "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
                 "average": self.average,
+                "best": self._best,
+                "worse": self._worse,
             },
-            part,
         )
-        part.rename(self.checkpoint)
         if save:
             save()
+
+    def _write(self, file: Path, state: dict) -> None:
+        part = file.with_name(f"{file.name}.part")
+        part.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(state, part)
+        part.rename(file)
 
     def _resume(self) -> None:
         kept = torch.load(self.checkpoint, weights_only=True, map_location="cpu")
@@ -151,5 +203,6 @@ class Course:
         for optimizer, state in zip(self.optimizers, kept["optimizers"], strict=True):
             optimizer.load_state_dict(state)
         self.step = kept["step"]
+        self._best, self._worse = kept.get("best", float("inf")), kept.get("worse", 0)
         for average, stored in zip(self.average, kept["average"], strict=True):
             average.copy_(stored)
