@@ -1,7 +1,13 @@
-"""Decoders: response@voxels -> reconstruction."""
+"""Decoders: response@voxels -> reconstruction, and what needs no response."""
 
 from __future__ import annotations
 
 from insilico.step import Registry
 
 KINDS = Registry("decoders", {"mindeye2": "insilico.decoders.mindeye2.step:MindEye2"})
+CAPTIONERS = Registry("captioners", {"git": "insilico.decoders.git:Git"})
+"""Reconstruction with pictures -> the same with captions of them."""
+SOUNDS = Registry("sounds", {"audioldm2": "insilico.decoders.audioldm2:AudioLdm2"})
+"""Reconstruction with captions -> the same with sounds of them."""
+DESCRIBERS = Registry("describers", {"rerank": "insilico.decoders.rerank:Rerank"})
+"""Stimuli with sounds -> reconstruction with candidate descriptions, best first."""

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
+
+from safetensors import SafetensorError
 
 from insilico.errors import WeightsError, listed
 from insilico.schema import short_digest
 
 SUFFIXES = (".json", ".safetensors")
+HUB_ID = re.compile(r"(?!\.)[\w.-]+/[\w.-]+(@[\w.-]+)?")
+UNREADABLE = (OSError, ValueError, KeyError, RuntimeError, SafetensorError)
+"""What the libraries raise where weights are missing, damaged or of another model."""
+READ = ["*.json", "*.safetensors", "*.txt", "*.model"]
 
 
 def folder(weights: str, network: str) -> Path:
@@ -36,6 +43,48 @@ def folder(weights: str, network: str) -> Path:
             f"folder with {network}/ in it, or 'phantom' for the networks that ship with insilico"
         )
     return root / network
+
+
+def found(weights: str, network: str, mark: str = "config.json") -> Path:
+    """Return the folder of a network that is shipped, given or on the hub.
+
+    Parameters
+    ----------
+    weights : str
+        ``"phantom"``; the network's own folder, or one that holds it as a subfolder; or a hub id
+        such as ``cvssp/audioldm2-large``, with ``@revision`` where it is to be pinned.
+    network : str
+        Name of the subfolder.
+    mark : str
+        File that tells the network's own folder.
+
+    Raises
+    ------
+    WeightsError
+        If there is none.
+    """
+    path = Path(weights).expanduser()
+    if weights != "phantom" and (path / mark).is_file():
+        return path
+    if not path.exists() and HUB_ID.fullmatch(weights):
+        return _fetched(weights, network)
+    path = folder(weights, network)
+    if not (path / mark).is_file():
+        raise WeightsError(f"no {mark} in {path}: not the folder of a network as it is saved")
+    return path
+
+
+def _fetched(weights: str, network: str) -> Path:
+    from huggingface_hub import snapshot_download
+
+    name, _, revision = weights.partition("@")
+    try:
+        return Path(snapshot_download(name, revision=revision or None, allow_patterns=READ))
+    except Exception as error:  # the hub's client raises errors of many libraries
+        raise WeightsError(
+            f"no folder '{weights}', and the hub gave no such model ({type(error).__name__}); "
+            f"give the folder of a downloaded {network}, or try again with network"
+        ) from error
 
 
 def digest(path: Path) -> str:

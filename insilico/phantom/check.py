@@ -31,7 +31,14 @@ def check(
         If a network is missing.
     """
     gates, rows = Gates(Scenes(split="unseen", n=n)(), weights), []
-    parts = (gates.true_pictures, gates.true_tokens, gates.measured, gates.synthetic)
+    parts = (
+        gates.true_pictures,
+        gates.true_tokens,
+        gates.measured,
+        gates.synthetic,
+        gates.sounds,
+        gates.convergence,
+    )
     with computing(device=device, progress=watch.news if watch else None):
         for part in parts:
             start = perf_counter()

@@ -22,6 +22,8 @@ from insilico.decoders.git import write_captions
 from insilico.decoders.mindeye2.step import MindEye2
 from insilico.decoders.weights import folder
 from insilico.encoders.mary_nano import MaryNano
+from insilico.phantom.convergence import convergence
+from insilico.phantom.hearing import sound_gates
 from insilico.phantom.recording import PhantomRecording
 from insilico.phantom.shares import Row, gain, mean, ratio, share
 from insilico.phantom.stimuli import Scenes
@@ -119,6 +121,14 @@ class Gates:
             for pairs, sets in found.items()
         }
         return self._compared(means[min(PAIRS)], means[max(PAIRS)]) + honest
+
+    def sounds(self) -> list[Row]:
+        """Measure sounds made from captions; see `insilico.phantom.hearing`."""
+        return sound_gates(self.stimuli, self.weights)
+
+    def convergence(self) -> list[Row]:
+        """Measure words and sounds among pictures; see `insilico.phantom.convergence`."""
+        return convergence(len(self.truth), self._folder("mary_nano"))
 
     def _adapted(self) -> Iterator[tuple[int, np.ndarray]]:
         """Yield tokens from synthetic fMRI for each set and number of pairs."""

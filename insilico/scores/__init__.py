@@ -18,5 +18,6 @@ KINDS = Registry(
         "bleu1": "insilico.scores.words:Bleu1",
         "caption_exact": "insilico.scores.words:CaptionExact",
         "caption_object": "insilico.scores.words:CaptionObject",
+        "sound_object": "insilico.phantom.hearing:SoundObject",
     },
 )

@@ -7,6 +7,8 @@ import pytest
 import xarray as xr
 
 from insilico.errors import SchemaError, WeightsError
+from insilico.phantom.scenes import ATTRIBUTES
+from insilico.phantom.sounds import make_sound
 from insilico.schema import check, sample
 from insilico.scores import KINDS
 from insilico.scores.embeddings import ClipTwoWay
@@ -14,20 +16,32 @@ from insilico.scores.pixels import PixCorr, Ssim, correlations, ssim_pairs
 from insilico.scores.score import top1, two_way
 from insilico.scores.words import bleu1, exact, same_object
 
-CAPTIONS = [f"a small red {name} on the left of a beach" for name in ("cup", "dog", "face", "boat")]
+OBJECTS = ("house", "dog", "face", "boat")
+CAPTIONS = [f"a small red {name} on the left of a beach" for name in OBJECTS]
 PIXELS = ("y_pixel", "x_pixel", "rgb")
 
 
 @pytest.fixture
 def stimuli():
-    return sample("stimuli", n=4).assign(caption=("stimulus", CAPTIONS))
+    kinds = [ATTRIBUTES["object"].index(name) for name in OBJECTS]
+    waves = np.stack([make_sound(kind, 0, seed) for seed, kind in enumerate(kinds)])
+    return (
+        sample("stimuli", n=4)
+        .assign(caption=("stimulus", CAPTIONS), sound=(("stimulus", "sample"), waves))
+        .assign_coords(object=("stimulus", list(OBJECTS)))
+    )
 
 
 def perfect(stimuli, draws=2):
     image = np.repeat(stimuli["image"].values[:, None], draws, axis=1)
     words = np.repeat(stimuli["caption"].values[:, None], draws, axis=1)
+    waves = np.repeat(stimuli["sound"].values[:, None], draws, axis=1)
     return xr.Dataset(
-        {"image": (("stimulus", "draw", *PIXELS), image), "caption": (("stimulus", "draw"), words)},
+        {
+            "image": (("stimulus", "draw", *PIXELS), image),
+            "caption": (("stimulus", "draw"), words),
+            "sound": (("stimulus", "draw", "sample"), waves),
+        },
         coords={"stimulus": stimuli["stimulus"].values, "draw": range(draws)},
         attrs={"decoder": "none", "seed": 0},
     )

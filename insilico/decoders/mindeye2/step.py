@@ -48,6 +48,8 @@ class MindEye2(Step):
         Of the unCLIP decoder; its own defaults otherwise.
     captions : bool
         Whether GIT captions the pictures.
+    beams : int
+        Width of the captioner's beam search; 1 is greedy.
     batch : int
         Items decoded together.
     """
@@ -60,6 +62,7 @@ class MindEye2(Step):
     steps: PositiveInt | None = None
     guidance: float | None = None
     captions: bool = True
+    beams: PositiveInt = 1
     batch: PositiveInt = 32
 
     def digests(self) -> dict[str, str]:
@@ -91,7 +94,8 @@ class MindEye2(Step):
         made: dict[str, Any] = {"image": (("stimulus", "draw", "y_pixel", "x_pixel", "rgb"), image)}
         if self.captions:
             flat = image.reshape(-1, *image.shape[2:])
-            words = np.array(write_captions(flat, folder(self.weights, "captioner")))
+            captioner = folder(self.weights, "captioner")
+            words = np.array(write_captions(flat, captioner, beams=self.beams))
             made["caption"] = (("stimulus", "draw"), words.reshape(image.shape[:2]))
         attrs = {"decoder": self.kind, "seed": self.seed, "weights": short_digest(used)}
         coords = {"stimulus": stimuli, "draw": np.arange(self.draws)}
