@@ -12,9 +12,9 @@ from insilico.errors import ParameterError, ProtocolError
 from insilico.job import Job, carried
 from insilico.protocol.document import Document, assigned
 from insilico.protocol.join import side_by_side
-from insilico.protocol.model import Protocol
+from insilico.protocol.model import CHAIN, ONWARD, Protocol
 from insilico.protocol.plan import Planner
-from insilico.protocol.read import CHAIN, filled, lines, preset, problems
+from insilico.protocol.read import filled, lines, preset, problems
 from insilico.protocol.regions import EACH, bound, region_complaints, spelled
 from insilico.protocol.steps import build, complaints
 from insilico.run.runner import obtain
@@ -78,6 +78,11 @@ class Chain:
         parts = [f"  {section}: {self._spec(section)}" for section in CHAIN if self._has(section)]
         return "\n".join(["Chain", *parts])
 
+    def digests(self) -> dict[str, dict[str, str]]:
+        """Return the digests of the files (weights, atlases) that each section depends on."""
+        found = {section: self._step(section).digests() for section in CHAIN if self._has(section)}
+        return {section: digests for section, digests in found.items() if digests}
+
     def stimuli(self, **parameters: Any) -> xr.Dataset:
         """Return stimuli: the preset's, with other parameters, such as ``split`` and ``n``."""
         spec = self._spec("stimuli")
@@ -134,10 +139,16 @@ class Chain:
         return carried(self._step("adapter")(response, fitted), response)
 
     def decode(self, response: xr.Dataset) -> xr.Dataset:
-        """Return reconstructions; a response on fsaverage5 is adapted first."""
+        """Return reconstructions; a response on fsaverage5 is adapted first.
+
+        Captions and sounds follow where the chain has a `captioner` or a `sound`.
+        """
         check(response, "response")
         voxels = response if place_of(response) == "voxel" else self.adapt(response)
-        return carried(self._step("decoder", seeded=True)(voxels), voxels)
+        made = carried(self._step("decoder", seeded=True)(voxels), voxels)
+        for section in filter(self._has, ONWARD):
+            made = carried(self._step(section, seeded=True)(made), made)
+        return made
 
     def _has(self, section: str) -> bool:
         return getattr(self.protocol, section) is not None

@@ -16,6 +16,8 @@ KINDS = Registry(
         "lesion_effects": "insilico.figures.lesions:lesion_effects",
         "surface_gap": "insilico.figures.surface:surface_gap",
         "reconstruction_grid": "insilico.figures.grid:reconstruction_grid",
+        "translation_levels": "insilico.figures.translations:translation_levels",
+        "translation_examples": "insilico.figures.translations:translation_examples",
     },
 )
 

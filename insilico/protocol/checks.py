@@ -9,7 +9,7 @@ from typing import Any
 from insilico.errors import not_one_of
 from insilico.protocol.document import Loc
 from insilico.protocol.expand import CHANGEABLE, changed, rows_of
-from insilico.protocol.model import Protocol
+from insilico.protocol.model import CHAIN, Protocol
 from insilico.protocol.regions import bound, region_complaints
 from insilico.protocol.steps import Complaint, complaints, kinds, takes
 from insilico.step import Registry, Step
@@ -18,6 +18,7 @@ DRAWS = {
     "network_gap": "encoding_accuracy",
     "surface_gap": "encoding_accuracy",
     "lesion_effects": "paired",
+    "translation_levels": "levels",
 }
 """The kind of statistic that a figure draws, where it needs one."""
 
@@ -50,7 +51,7 @@ def cross_checks(protocol: Protocol) -> Iterator[Complaint]:
 
 
 def _chain(protocol: Protocol) -> Iterator[Complaint]:
-    for section in ("stimuli", "training", "recording", "encoder", "adapter", "decoder"):
+    for section in CHAIN:
         spec = getattr(protocol, section)
         if spec is not None:
             yield from complaints(section, spec, (section,))
@@ -114,9 +115,11 @@ def _statistic(protocol: Protocol, name: str) -> Iterator[Complaint]:
     spec, _ = bound(protocol.statistics[name], protocol.bindings)
     found = list(region_complaints(spec, loc)) or list(complaints("statistics", spec, loc))
     for field in CONDITION_FIELDS:
-        if spec.get(field) is not None and str(spec[field]) not in protocol.conditions:
-            message = not_one_of("condition", spec[field], protocol.conditions)
-            found.append(((*loc, field), message))
+        given = spec.get(field) or []
+        for asked in given if isinstance(given, list) else [given]:
+            if str(asked) not in protocol.conditions:
+                message = not_one_of("condition", asked, protocol.conditions)
+                found.append(((*loc, field), message))
     yield from found
     if not found:
         yield from _inputs(protocol, spec, loc)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from insilico.protocol.document import merge
-from insilico.protocol.model import Condition, Protocol, Spec
+from insilico.protocol.model import CHAIN, Condition, Protocol, Spec
 from insilico.protocol.regions import bound, expanded
 
 NONE = -1
-CHANGEABLE = ("stimuli", "recording", "encoder", "adapter", "decoder")
+CHANGEABLE = tuple(section for section in CHAIN if section != "training")
 
 
 @dataclass(frozen=True)

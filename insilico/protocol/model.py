@@ -9,6 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field
 Spec = dict[str, Any]
 """A step as a file names it: ``kind`` and parameters."""
 
+ONWARD = ("captioner", "sound")
+"""Sections of what is made of reconstructions, in this order."""
+CHAIN = ("stimuli", "training", "recording", "encoder", "adapter", "decoder", *ONWARD)
+
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][\w -]*$")]
 
 
@@ -23,6 +27,8 @@ class Condition(BaseModel):
     perturb: Spec | None = None
     adapter: Spec | None = None
     decoder: Spec | None = None
+    captioner: Spec | None = None
+    sound: Spec | None = None
 
 
 class Protocol(BaseModel):
@@ -36,6 +42,8 @@ class Protocol(BaseModel):
         What is shown; what adapters and training means are fitted on (`adapter.pairs` of them).
     recording, encoder, adapter, decoder : dict
         The chain.
+    captioner, sound : dict
+        What is made of the decoded pictures, and of their captions.
     bindings : dict
         Atlas names that stand for others: ``{yeo7: phantom7}``.
     conditions : dict
@@ -54,6 +62,8 @@ class Protocol(BaseModel):
     encoder: Spec
     adapter: Spec | None = None
     decoder: Spec
+    captioner: Spec | None = None
+    sound: Spec | None = None
     bindings: dict[str, str] = {}
     conditions: Annotated[dict[Name, Condition], Field(min_length=1)]
     scores: tuple[str | Spec, ...] = ()

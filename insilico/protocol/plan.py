@@ -10,12 +10,13 @@ from insilico.job import Job
 from insilico.protocol.document import merge
 from insilico.protocol.expand import Row, rows
 from insilico.protocol.join import Join
-from insilico.protocol.model import Protocol, Spec
+from insilico.protocol.model import CHAIN, ONWARD, Protocol, Spec
 from insilico.protocol.regions import bound
 from insilico.protocol.steps import build, takes
 from insilico.schema import canonical, short_digest
 from insilico.step import Step
 
+SEEDED = ("decoder", *ONWARD)
 MEASURED_STIMULI = {"split": "test", "n": 300}
 """What a statistic on responses shows, if it does not say."""
 
@@ -168,9 +169,14 @@ class Planner:
         return self.job(f"perturb {row.name}", step, response, *training, note=note)
 
     def decoded(self, row: Row, response: Job) -> Job:
-        """Return the job of reconstructions from responses in voxels."""
+        """Return the job of reconstructions from responses in voxels, and of what follows."""
         step = self.step("decoder", row.chain["decoder"], seeded=True)
-        return self.job(f"decode {row.name}", step, response)
+        made = self.job(f"decode {row.name}", step, response)
+        for section in ONWARD:
+            if section in row.chain:
+                step = self.step(section, row.chain[section], seeded=True)
+                made = self.job(f"{section} {row.name}", step, made)
+        return made
 
     # --- a condition ---
 
@@ -254,10 +260,10 @@ class Planner:
         """Return the protocol with every default of every step of the chain written out."""
         data = self.protocol.model_dump(mode="json", exclude_unset=False, exclude_none=True)
         data.pop("preset", None)
-        for section in ("stimuli", "training", "recording", "encoder", "adapter", "decoder"):
+        for section in CHAIN:
             if section in data:
                 spec = data[section]
-                step = self.step(section, spec, seeded=section == "decoder")
+                step = self.step(section, spec, seeded=section in SEEDED)
                 data[section] = {"kind": step.kind, **spec, **step.model_dump(mode="json")}
         _without_what_the_plan_sets(data)
         data["scores"] = [{"kind": s} if isinstance(s, str) else s for s in data["scores"]]

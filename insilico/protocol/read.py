@@ -12,11 +12,9 @@ from pydantic import ValidationError
 from insilico.errors import ProtocolError, did_you_mean, not_one_of
 from insilico.protocol.checks import cross_checks
 from insilico.protocol.document import Document, assigned, merged, read_document
-from insilico.protocol.model import Condition, Protocol
+from insilico.protocol.model import CHAIN, Condition, Protocol
 from insilico.protocol.steps import Complaint, told
 from insilico.spaces.shipped import shipped
-
-CHAIN = ("stimuli", "training", "recording", "encoder", "adapter", "decoder")
 
 
 @dataclass(frozen=True)

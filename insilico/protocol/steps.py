@@ -23,10 +23,12 @@ ROOMS = {
     "perturb": "perturbations",
     "adapter": "adapters",
     "decoder": "decoders",
+    "captioner": "decoders:CAPTIONERS",
+    "sound": "decoders:SOUNDS",
     "scores": "scores",
     "statistics": "statistics",
 }
-"""Section of a protocol to the room that knows its kinds."""
+"""Section of a protocol to the room that knows its kinds, and the table there."""
 
 TAKEN = {"adapter": ("pairs",), "perturb": ("n",), "statistics": ("stimuli",)}
 """Keys that the protocol itself uses and no step sees."""
@@ -36,7 +38,8 @@ Complaint = tuple[Loc, str]
 
 def kinds(section: str) -> Registry:
     """Return the registry of the room behind a section."""
-    return importlib.import_module(f"insilico.{ROOMS[section]}").KINDS
+    room, _, table = ROOMS[section].partition(":")
+    return getattr(importlib.import_module(f"insilico.{room}"), table or "KINDS")
 
 
 def parameters(section: str, spec: Mapping[str, Any]) -> dict[str, Any]:
@@ -87,7 +90,8 @@ def told(error: ValidationError, loc: Loc, known: list[str]) -> Iterator[Complai
         else:
             wanted = item["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
             wanted = wanted.replace("valid tuple", "list in [ ]")
-            yield (*loc, *inside), f"met {item['input']!r}; allowed: {wanted}"
+            met = f"met {item['input']!r}; allowed: " if inside else ""  # else: do not fit together
+            yield (*loc, *inside), f"{met}{wanted}"
 
 
 def build(section: str, spec: Mapping[str, Any], seed: int | None = None) -> Step:

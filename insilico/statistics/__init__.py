@@ -9,6 +9,7 @@ KINDS = Registry(
     {
         "encoding_accuracy": "insilico.statistics.accuracy:EncodingAccuracy",
         "paired": "insilico.statistics.paired:Paired",
+        "levels": "insilico.statistics.levels:Levels",
         "noise_ceiling": "insilico.statistics.ceilings:NoiseCeiling",
     },
 )

@@ -67,6 +67,22 @@ def interval(differences: np.ndarray, rng: np.random.Generator) -> tuple[float, 
     return float(found.confidence_interval.low), float(found.confidence_interval.high)
 
 
+def require_conditions(scores: xr.Dataset, names: tuple[str, ...], kind: str) -> None:
+    """Raise unless scores hold these conditions, two stimuli or more, and no NaN."""
+    if "condition" not in scores.dims:
+        raise SchemaError(f"{kind}: scores of several conditions are needed (condition)")
+    known = list(dict.fromkeys(scores["name"].values.astype(str)))
+    for asked in names:
+        if asked not in known:
+            raise ParameterError(not_one_of("condition", asked, known))
+    if scores.sizes["stimulus"] < 2:
+        raise SchemaError(f"{kind}: at least two stimuli are needed")
+    finite = xr.apply_ufunc(np.isfinite, scores["value"]).all(("condition", "stimulus", "draw"))
+    if not finite.all():
+        bad = scores["metric"].values[~finite.values]
+        raise SchemaError(f"{kind}: NaN in the scores {listed(bad)}")
+
+
 class Paired(Step):
     """Difference of two conditions' scores, stimulus by stimulus.
 
@@ -111,8 +127,8 @@ class Paired(Step):
         estimate, (contrast, metric). `effect` is negative where `of` scores worse, whatever the
         metric's direction; the variables of `*_control` hold the effect minus the controls'.
         """
-        check(scores, "score")
-        self._check_names(scores)
+        asked = (self.of, self.against, self.control, self.reference)
+        require_conditions(check(scores, "score"), tuple(filter(None, asked)), self.kind)
         values = scores["value"].mean("draw").transpose("condition", "stimulus", "metric")
         worse = np.where(scores["direction"].values == "lower", -1.0, 1.0)
         names, regions = (scores[key].values.astype(str) for key in ("name", "region"))
@@ -144,20 +160,6 @@ class Paired(Step):
             result = result.assign(reference_effect=("metric", aside))
             result.attrs["reference"] = f"{self.reference} minus {self.against}"
         return result
-
-    def _check_names(self, scores: xr.Dataset) -> None:
-        if "condition" not in scores.dims:
-            raise SchemaError("paired: scores of several conditions are needed (condition)")
-        known = list(dict.fromkeys(scores["name"].values.astype(str)))
-        for asked in (self.of, self.against, self.control, self.reference):
-            if asked is not None and asked not in known:
-                raise ParameterError(not_one_of("condition", asked, known))
-        if scores.sizes["stimulus"] < 2:
-            raise SchemaError("paired: at least two stimuli are needed")
-        finite = xr.apply_ufunc(np.isfinite, scores["value"]).all(("condition", "stimulus", "draw"))
-        if not finite.all():
-            bad = scores["metric"].values[~finite.values]
-            raise SchemaError(f"paired: NaN in the scores {listed(bad)}")
 
     def _tested(self, differences: np.ndarray, what: str) -> dict[str, np.ndarray]:
         """Test (stimulus, contrast, metric), one family of contrasts per metric."""

@@ -1,0 +1,116 @@
+"""Levels: how well each condition does, against chance and against a reference of its own."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+import xarray as xr
+from pydantic import NonNegativeInt, PositiveInt, model_validator
+
+from insilico.schema import check
+from insilico.statistics.paired import interval, require_conditions, sign_flip_test
+from insilico.step import Step, generator
+
+
+class Levels(Step):
+    """Mean score of conditions, stimulus by stimulus against chance.
+
+    Parameters
+    ----------
+    of : list of str
+        Conditions, one contrast each.
+    against : list of str, optional
+        As many conditions: the reference of each, such as measured responses to the same stimuli.
+        The ratio to it is given with its interval.
+    n : int
+        Sign flips; all 2^stimuli if they are fewer.
+    seed : int
+    """
+
+    kind: ClassVar[str] = "levels"
+    of: tuple[str, ...]
+    against: tuple[str, ...] = ()
+    n: PositiveInt = 10_000
+    seed: NonNegativeInt = 0
+
+    @model_validator(mode="after")
+    def _one_reference_each(self) -> Levels:
+        if self.against and len(self.against) != len(self.of):
+            raise ValueError(f"'against' must name {len(self.of)} conditions, one for each of 'of'")
+        return self
+
+    def __call__(self, scores: xr.Dataset) -> xr.Dataset:
+        """Estimate the levels.
+
+        Parameters
+        ----------
+        scores : score, (condition, stimulus, draw, metric)
+            Draws are averaged; several conditions of one name (regions) are averaged.
+
+        Returns
+        -------
+        estimate, (contrast, metric)
+            `effect` is the mean score; `p` tests it against `chance_level`, the condition's own
+            chance, by flipping signs of stimuli (two-sided), `p_corrected` by the maximum over
+            conditions. With references `reference` is their mean, `ratio` the share of it that is
+            reached above chance, with `ratio_low` and `ratio_high`.
+        """
+        require_conditions(check(scores, "score"), (*self.of, *self.against), self.kind)
+        level, chance = _means(scores, self.of)
+        rows = {"effect": level.mean(0), "chance_level": chance}
+        rows["n"] = np.full(rows["effect"].shape, len(level))
+        rows |= self._tested(level, chance)
+        if self.against:
+            other, others_chance = _means(scores, self.against)
+            rows["reference"] = other.mean(0)
+            rows |= self._ratios(level - chance, other - others_chance)
+        return xr.Dataset(
+            {name: (("contrast", "metric"), values) for name, values in rows.items()},
+            coords={
+                "contrast": list(self.of),
+                "metric": scores["metric"].values,
+                "direction": ("metric", scores["direction"].values),
+                **({"against": ("contrast", list(self.against))} if self.against else {}),
+            },
+            attrs={
+                "statistic": "mean score over stimuli",
+                "test": "sign flips of stimuli, two-sided, score minus chance",
+                "null": "scores symmetric about chance, the mean over mismatched pairs",
+                "correction": f"maximum of |t| over {len(self.of)} conditions, per metric",
+                "interval": "95 % BCa, 9999 resamples of stimuli",
+                "unit_of_inference": "stimulus",
+                **{k: scores.attrs[k] for k in ("source", "note") if k in scores.attrs},
+            },
+        )
+
+    def _tested(self, level: np.ndarray, chance: np.ndarray) -> dict[str, np.ndarray]:
+        _, contrasts, metrics = level.shape
+        names = ("ci_low", "ci_high", "p", "p_corrected")
+        rows = {name: np.empty((contrasts, metrics)) for name in names}
+        for m in range(metrics):
+            rng = generator(self.seed, "levels", m)
+            above = level[..., m] - chance[:, m]
+            rows["p"][:, m], rows["p_corrected"][:, m] = sign_flip_test(above, self.n, rng)
+            for c in range(contrasts):
+                rows["ci_low"][c, m], rows["ci_high"][c, m] = interval(level[:, c, m], rng)
+        return rows
+
+    def _ratios(self, above: np.ndarray, other: np.ndarray) -> dict[str, np.ndarray]:
+        """Resample stimuli, the same for both; where the reference is at chance there is none."""
+        n, rng = len(above), generator(self.seed, "levels", "ratio")
+        rows = rng.integers(n, size=(2000, n))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            drawn = above[rows].mean(1) / other[rows].mean(1)
+            ratio = above.mean(0) / other.mean(0)
+        low, high = np.percentile(drawn, [2.5, 97.5], axis=0)
+        return {"ratio": ratio, "ratio_low": low, "ratio_high": high}
+
+
+def _means(scores: xr.Dataset, names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the values (stimulus, contrast, metric), and the chance level (contrast, metric)."""
+    values = scores["value"].mean("draw").transpose("condition", "stimulus", "metric").values
+    chance = scores["chance_of_condition"].transpose("condition", "metric").values
+    known = scores["name"].values.astype(str)
+    level = np.stack([values[known == name].mean(0) for name in names], axis=1)
+    return level, np.stack([chance[known == name].mean(0) for name in names])

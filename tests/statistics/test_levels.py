@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from insilico.errors import ParameterError, SchemaError
+from insilico.schema import check
+from insilico.statistics import KINDS
+from insilico.statistics.levels import Levels
+
+
+def scores(n=12):
+    rng = np.random.default_rng(5)
+    rows = {
+        "seen": 0.8 + 0.05 * rng.standard_normal(n),
+        "read": 0.2 + 0.05 * rng.permutation(np.linspace(-1, 1, n)),
+        "measured": 1.4 + 0.05 * rng.standard_normal(n),
+    }
+    value = np.stack(list(rows.values()))[:, :, None, None]
+    return xr.Dataset(
+        {"value": (("condition", "stimulus", "draw", "metric"), value)},
+        coords={
+            "condition": list(rows),
+            "name": ("condition", list(rows)),
+            "stimulus": [f"s{k}" for k in range(n)],
+            "draw": [0],
+            "metric": ["m"],
+            "definition": ("metric", ["d"]),
+            "direction": ("metric", ["higher"]),
+            "chance": ("metric", [0.2]),
+            "chance_of_condition": (("condition", "metric"), [[0.2], [0.2], [0.2]]),
+        },
+    )
+
+
+def test_levels_against_chance_and_reference():
+    given = scores()
+    step = KINDS.build(
+        {"kind": "levels", "of": ["seen", "read"], "against": ["measured", "measured"], "n": 4096}
+    )
+    estimate = check(step(given), "estimate").sel(metric="m")
+    seen, read = (estimate.sel(contrast=name) for name in ("seen", "read"))
+    truth = given["value"].mean(("stimulus", "draw")).sel(metric="m")
+    assert seen["effect"].item() == pytest.approx(truth.sel(condition="seen").item())
+    assert seen["p_corrected"].item() == pytest.approx(2 / 4096)
+    assert seen["ci_low"] < seen["effect"] < seen["ci_high"]
+    assert read["p"] > 0.5  # at chance
+    expected = (truth.sel(condition="seen") - 0.2) / (truth.sel(condition="measured") - 0.2)
+    assert seen["ratio"].item() == pytest.approx(expected.item())
+    assert seen["ratio_low"] < seen["ratio"] < seen["ratio_high"]
+    assert estimate["against"].values.tolist() == ["measured", "measured"]
+
+
+def test_levels_answer_mistakes():
+    with pytest.raises(ParameterError, match="'against' must name 2 conditions"):
+        KINDS.build({"kind": "levels", "of": ["seen", "read"], "against": ["measured"]})
+    with pytest.raises(ParameterError, match=r"unknown condition 'reed'.*did you mean 'read'"):
+        Levels(of=("reed",))(scores())
+    with pytest.raises(SchemaError, match="levels: at least two stimuli"):
+        Levels(of=("seen",))(scores().isel(stimulus=[0]))
