@@ -24,11 +24,18 @@ NAMES = {
     "Chain": "insilico.chain:Chain",
     "ablate": "insilico.chain:ablate",
     "check": "insilico.schema:check",
+    "from_array": "insilico.spaces.responses.arrays:from_array",
+    "from_berg": "insilico.encoders.berg_responses:from_berg",
+    "from_surface_image": "insilico.spaces.responses.surfaces:from_surface_image",
+    "from_tribe": "insilico.encoders.tribe:from_tribe",
     "load_chain": "insilico.chain:load_chain",
+    "read_response": "insilico.spaces.responses.files:read_response",
     "run": "insilico.report.experiment:run",
     "sample": "insilico.schema:sample",
     "score": "insilico.chain:score",
+    "to_surface_image": "insilico.spaces.responses.surfaces:to_surface_image",
     "translate": "insilico.translate:translate",
+    "write_response": "insilico.spaces.responses.files:write_response",
 }
 
 __all__ = list(NAMES)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from insilico.step import Registry
 
 ROOMS = (
     "stimuli",
@@ -14,6 +17,9 @@ ROOMS = (
     "perturbations",
     "adapters",
     "decoders",
+    "captioners",
+    "sounds",
+    "describers",
     "scores",
     "statistics",
     "figures",
@@ -37,14 +43,26 @@ def listing(what: str | None = None) -> str:
     return "\n".join(parts)
 
 
-def _kinds(room: str) -> list[str]:
-    return [", ".join(importlib.import_module(f"insilico.{room}").KINDS)]
+TABLES = {
+    "captioners": "decoders:CAPTIONERS",
+    "sounds": "decoders:SOUNDS",
+    "describers": "decoders:DESCRIBERS",
+}
+"""What is not listed under the name of its room."""
 
 
-def _parameters(room: str) -> list[str]:
+def _registry(name: str) -> Registry:
+    room, _, table = TABLES.get(name, name).partition(":")
+    return getattr(importlib.import_module(f"insilico.{room}"), table or "KINDS")
+
+
+def _kinds(name: str) -> list[str]:
+    return [", ".join(_registry(name))]
+
+
+def _parameters(name: str) -> list[str]:
     """Return each kind with its parameters and what it is."""
-    registry = importlib.import_module(f"insilico.{room}").KINDS
-    lines = []
+    registry, lines = _registry(name), []
     for kind in registry:
         made = registry[kind]
         lines += [f"{kind}: {(inspect.getdoc(made) or '').partition(chr(10))[0]}", *_fields(made)]

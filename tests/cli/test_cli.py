@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "run"))
 from toy_world import install
 
 from insilico import cli
+from insilico.cli import commands
 from insilico.report import experiment
 
 
@@ -73,8 +74,10 @@ def test_failures_give_status_2_and_one_line_each(study, tmp_path, monkeypatch, 
         (["run", "STUDY", "--out", "STUDY"], "is a file; name a folder"),
         (["run", "STUDY", "--out", "/proc/x/y"], "error: /proc/x/y cannot be written ("),
         (["run", "STUDY", "--store", "/proc/x/y"], "cannot be written ("),
-        (["translate", "nowhere.jpg"], "error: nowhere.jpg: no such file or folder"),
-        (["translate", "STUDY"], "study.yaml: not a picture that Pillow can open"),
+        (["translate", "nowhere.jpg"], "error: nowhere.jpg: no such file; if these are words"),
+        (["translate", "STUDY"], "study.yaml: not a picture, a sound, a film or a text (.txt)"),
+        (["translate", ""], "error: the text: an empty caption; write one or take it out"),
+        (["translate", "a dog", "--set", "decoder"], "error: --set decoder: write it as"),
         (["phantom", "train", "clop"], "error: unknown network 'clop'; one of: clip,"),
         (["fetch", "atlases", "yeo8"], "error: unknown atlas 'yeo8'; one of: phantom7, yeo7"),
         (["fetch", "atlases", "phantom7"], "error: phantom7 ships with insilico; there is nothing"),
@@ -171,7 +174,7 @@ def test_phantom_train_calls_each_network_in_order(monkeypatch, tmp_path, capsys
     def train(folder, *, cache, seed=3, device="cpu"):
         called.append((folder, cache, seed, device))
 
-    monkeypatch.setattr(cli, "_named", lambda address: train)
+    monkeypatch.setattr(commands, "_named", lambda address: train)
     words = ["phantom", "train", "unclip", "clip", "--folder", "f", "--cache", "c", "--seed", "5"]
     assert cli.main(words) == 0
     assert called == [(Path("f"), Path("c"), 5, "cpu")] * 2

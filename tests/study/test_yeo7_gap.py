@@ -88,7 +88,7 @@ def test_what_is_built_in_comes_out(accuracy):
 def test_a_lesion_of_vision_costs_and_one_of_movement_does_not(results):
     gap = results.open("estimate-gap")["effect"].sel(metric="pixcorr")
     assert gap.sel(contrast="Vis") < -0.02
-    assert abs(gap.sel(contrast="SomMot")) < 0.01
+    assert abs(gap.sel(contrast="SomMot")) < abs(gap.sel(contrast="Vis")) / 3
 
 
 def test_lesions_touch_their_region_alone(results):

@@ -1,0 +1,156 @@
+"""What the command line takes."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from insilico.cli import commands
+
+USAGE = """\
+examples:
+  insilico run protocols/yeo7_gap.yaml --out gap     lesions, network by network
+  insilico run yeo7_gap --set stimuli.n=6            a shipped protocol, changed
+  insilico check my_protocol.yaml                    is it right? which jobs would run?
+  insilico list atlases                              names to use in protocols
+  insilico translate photo.jpg                       a photograph through the chain
+  insilico translate "a red car on a road" --to image sound
+  insilico train encoder mine.yaml --out mine        an encoder of your own responses
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser; a parsed line has its function as `command`."""
+    parser = argparse.ArgumentParser(
+        prog="insilico",
+        description="Experiments on a simulated brain.",
+        epilog=USAGE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser.add_argument("--version", action=_Version, help="show the version and exit")
+    into = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_run(into)
+    _add_check(into)
+    _add_list(into)
+    _add_translate(into)
+    _add_fetch(into)
+    _add_train(into)
+    _add_phantom(into)
+    return parser
+
+
+class _Version(argparse.Action):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(nargs=0, **options)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        import insilico
+
+        parser.exit(0, f"insilico {insilico.__version__}\n")
+
+
+def _command(
+    into: Any, name: str, command: Callable[[argparse.Namespace], int], about: str
+) -> argparse.ArgumentParser:
+    parser = into.add_parser(name, help=about, description=about)
+    parser.set_defaults(command=command)
+    # Also after the command; SUPPRESS keeps what was said before it.
+    parser.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help="traceback")
+    return parser
+
+
+def _add_run(into: Any) -> None:
+    parser = _command(into, "run", commands.run, "run a protocol: nouns, tables, figures")
+    parser.add_argument("file", help="a protocol, or the name of a shipped one")
+    _add_set(parser)
+    parser.add_argument("--out", type=Path, help="output folder (runs/<protocol>-<key>)")
+    _add_overwrite(parser)
+    parser.add_argument("--jobs", type=_count, default=1, metavar="N", help="processes (1)")
+    _add_how(parser)
+
+
+def _add_check(into: Any) -> None:
+    parser = _command(into, "check", commands.check, "check a protocol and say what would run")
+    parser.add_argument("file")
+    _add_set(parser)
+    parser.add_argument("--store", type=Path, help="folder of stored datasets")
+
+
+def _add_list(into: Any) -> None:
+    from insilico.listing import WHAT
+
+    parser = _command(into, "list", commands.names, "list what protocols can name")
+    parser.add_argument("what", nargs="?", choices=WHAT, help="all of it by default")
+
+
+def _add_translate(into: Any) -> None:
+    about = "send a photograph, a sentence, a recording or a film through the chain"
+    parser = _command(into, "translate", commands.translate, about)
+    parser.add_argument("what", metavar="FILE-OR-TEXT", help="a file, or words in quotes")
+    forms = ("image", "text", "sound")
+    parser.add_argument("--to", nargs="+", choices=forms, default=list(forms), help="all of them")
+    parser.add_argument("--text", action="store_true", help="these are words, not a file's name")
+    parser.add_argument("--out", type=Path, default=Path("translation"), help="output folder")
+    _add_overwrite(parser)
+    parser.add_argument("--preset", default="phantom")
+    parser.add_argument("--seed", type=int, default=0, help="of decoder and sound")
+    _add_set(parser)
+    _add_how(parser)
+
+
+def _add_fetch(into: Any) -> None:
+    parser = _command(into, "fetch", commands.fetch, "download published atlases into the cache")
+    parser.add_argument("what", choices=("atlases",))
+    parser.add_argument("names", nargs="*", help="all published ones by default")
+
+
+def _add_train(into: Any) -> None:
+    parser = _command(
+        into, "train", commands.train, "train an encoder; killed, it goes on where it was"
+    )
+    parser.add_argument("what", choices=("encoder",))
+    parser.add_argument("file", help="a training file, or 'phantom' for the shipped encoder's")
+    parser.add_argument("--out", type=Path, default=Path("encoder"), help="folder of the weights")
+    parser.add_argument("--cache", type=Path, help="of the phantom's training set (user cache)")
+    parser.add_argument("--device", default="cpu", help="torch device (cpu)")
+
+
+def _add_phantom(into: Any) -> None:
+    about = "train the phantom's networks, or check them against its gates"
+    phantom = _command(into, "phantom", commands.phantom_check, about)
+    actions = phantom.add_subparsers(title="actions", required=True, metavar="ACTION")
+    train = _command(actions, "train", commands.phantom_train, "train the phantom's networks again")
+    train.add_argument("networks", nargs="*", metavar="NETWORK", help="all by default")
+    train.add_argument("--folder", type=Path, help="of the weights (those shipped)")
+    train.add_argument("--cache", type=Path, help="of pictures and checkpoints (user cache)")
+    train.add_argument("--device", default="cpu", help="torch device (cpu)")
+    train.add_argument("--seed", type=int)
+    check = _command(actions, "check", commands.phantom_check, "print the gates; 1 if one fails")
+    check.add_argument("--folder", type=Path, help="of the weights (those shipped)")
+    check.add_argument("--n", type=_count, default=300, help="scenes of held-out combinations")
+    check.add_argument("--out", type=Path, help="CSV file to write the gates to")
+    check.add_argument("--device", default="cpu", help="torch device (cpu)")
+
+
+def _add_overwrite(parser: argparse.ArgumentParser) -> None:
+    about = "let the outputs take the place of what --out holds"
+    parser.add_argument("--overwrite", action="store_true", help=about)
+
+
+def _add_set(parser: argparse.ArgumentParser) -> None:
+    about = "change a value, such as seed=8 or stimuli.n=6; can be repeated"
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=about)
+
+
+def _add_how(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--store", type=Path, help="folder of stored datasets (user cache)")
+    parser.add_argument("--device", default="cpu", help="torch device (cpu)")
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"met '{text}'; allowed: 1 or more")
+    return int(text)
