@@ -112,7 +112,7 @@ def translation_examples(stimuli: xr.Dataset, reconstruction: xr.Dataset, n: int
 
 def _seen(axes, one: xr.Dataset, width_mm: float) -> None:
     axes.imshow(np.asarray(one["image"].values), interpolation="nearest")
-    text = textwrap.fill(str(one["caption"].values), max(10, int(width_mm * 1.1)))
+    text = textwrap.fill(str(one["caption"].values), max(10, int(width_mm * 0.95)))
     look = {"fontsize": 4.6, "color": SOFT, "linespacing": 1.0, "parse_math": False}
     axes.set_xlabel(text, labelpad=1.5, **look)
     _bare(axes)

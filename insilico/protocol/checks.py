@@ -63,6 +63,11 @@ def _pairs(protocol: Protocol, adapter: dict[str, Any], loc: Loc) -> Iterator[Co
     for section in ("training", "recording"):
         if getattr(protocol, section) is None:
             yield loc, f"an adapter is fitted on measured pairs: add '{section}', or a preset"
+    other = adapter.get("encoder")
+    if isinstance(other, dict):
+        yield from complaints("encoder", other, (*loc, "encoder"))
+    elif other is not None:
+        yield (*loc, "encoder"), f"met {other!r}; allowed: a mapping, such as {{kind: mary_nano}}"
     pairs = adapter.get("pairs")
     if pairs is None or not _whole(pairs, least=2):
         yield (*loc, "pairs"), f"met {pairs!r}; allowed: a whole number of pairs, at least 2"

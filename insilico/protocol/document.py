@@ -143,10 +143,15 @@ def _unreadable(error: Exception, name: str) -> str:
 def merged(below: Document, above: Document) -> Document:
     """Lay one document over another: mappings are merged, all else is replaced.
 
-    Where the upper names another `kind`, the parameters of the lower one do not apply and go.
+    Where the upper names another `kind`, the parameters of the lower one do not apply and go; what
+    belongs to the protocol (`KEPT`) stays.
     """
     marks = {**below.marks, **above.marks}
     return Document(merge(below.data, above.data), marks, above.name)
+
+
+KEPT = ("pairs",)
+"""Keys of a section that no kind of step knows."""
 
 
 def merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
@@ -154,10 +159,11 @@ def merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     result = dict(below)
     for key, value in above.items():
         old = result.get(key)
-        if isinstance(old, dict) and isinstance(value, dict) and not _other_kind(old, value):
-            result[key] = merge(old, value)
-        elif isinstance(old, dict) and isinstance(value, str) and "kind" in old:
-            result[key] = old if value == old["kind"] else {"kind": value}
+        if isinstance(old, dict) and isinstance(value, str) and "kind" in old:
+            value = {"kind": value}
+        if isinstance(old, dict) and isinstance(value, dict):
+            kept = {k: old[k] for k in KEPT if k in old}
+            result[key] = merge(kept if _other_kind(old, value) else old, value)
         else:
             result[key] = value
     return result

@@ -145,7 +145,7 @@ class Planner:
         """Return the job of an adapter's fit, on synthetic and measured pairs."""
         adapter = chain["adapter"]
         shown = self.training(adapter)
-        source = self.encoded(chain["encoder"], shown)
+        source = self.encoded(adapter.get("encoder") or chain["encoder"], shown)
         target = self.recorded(chain["recording"], shown, "voxels", "mean")
         step = self.step("adapter", adapter)
         return self.job(f"fit {adapter['kind']}", step, source, target, method="fit")
@@ -157,7 +157,7 @@ class Planner:
         shown = self.training(chain["adapter"])
         if source == "recording":
             return [self.recorded(chain["recording"], shown, "voxels", "mean")]
-        return [self.encoded(chain["encoder"], shown)]
+        return [self.encoded(chain["adapter"].get("encoder") or chain["encoder"], shown)]
 
     def perturbed(self, row: Row, response: Job) -> Job:
         """Return the job of a response after the row's perturbation, if it has one."""

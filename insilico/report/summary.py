@@ -56,12 +56,13 @@ def _scores(score: xr.Dataset) -> list[str]:
     dims = [dim for dim in ("stimulus", "draw") if dim in score.dims]
     value = score["value"].mean(dims)
     metrics = [str(metric) for metric in value["metric"].values]
-    lines = ["Scores, mean over stimuli (and over regions)"]
-    lines.append(" " * 16 + "".join(f"{metric:>14}" for metric in metrics))
+    regions = " (and over regions)" if score["region"].values.astype(bool).any() else ""
+    lines = [f"Scores, mean over stimuli{regions}"]
+    lines.append(" " * 16 + "".join(f"{metric:>15}" for metric in metrics))
     for name in dict.fromkeys(score["name"].values.astype(str)):
         row = value.sel(condition=score["name"].values == name).mean("condition")
-        lines.append(f"{name:<16}" + "".join(f"{number:14.3f}" for number in row.values))
-    chance = "".join(f"{number:14.3f}" for number in score["chance"].values)
+        lines.append(f"{name:<16}" + "".join(f"{number:15.3f}" for number in row.values))
+    chance = "".join(f"{number:15.3f}" for number in score["chance"].values)
     return [*lines, f"{'chance':<16}" + chance]
 
 
@@ -90,7 +91,9 @@ def _levels(estimate: xr.Dataset) -> list[str]:
             row = _row(f"{metric}: {contrast}", one)
             row += f", chance {one['chance_level'].item():.3f}"
             if "ratio" in one:
-                row += f", {one['ratio'].item():.2f} of {one['against'].item()}"
+                other, base = one["reference"].item(), one["reference_chance"].item()
+                row += f"; {one['against'].item()} {other:+.3f}, chance {base:.3f}"
+                row += f"; ratio above chance {one['ratio'].item():.2f}"
             lines.append(row)
     return lines
 

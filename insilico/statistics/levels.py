@@ -9,7 +9,12 @@ import xarray as xr
 from pydantic import NonNegativeInt, PositiveInt, model_validator
 
 from insilico.schema import check
-from insilico.statistics.paired import interval, require_conditions, sign_flip_test
+from insilico.statistics.paired import (
+    interval,
+    require_conditions,
+    sign_flip_test,
+    smallest_p,
+)
 from insilico.step import Step, generator
 
 
@@ -53,8 +58,9 @@ class Levels(Step):
         estimate, (contrast, metric)
             `effect` is the mean score; `p` tests it against `chance_level`, the condition's own
             chance, by flipping signs of stimuli (two-sided), `p_corrected` by the maximum over
-            conditions. With references `reference` is their mean, `ratio` the share of it that is
-            reached above chance, with `ratio_low` and `ratio_high`.
+            conditions. With references `reference` is their mean, `reference_chance` their own
+            chance, and `ratio` (effect - chance_level) / (reference - reference_chance), with
+            `ratio_low` and `ratio_high`.
         """
         require_conditions(check(scores, "score"), (*self.of, *self.against), self.kind)
         level, chance = _means(scores, self.of)
@@ -63,7 +69,7 @@ class Levels(Step):
         rows |= self._tested(level, chance)
         if self.against:
             other, others_chance = _means(scores, self.against)
-            rows["reference"] = other.mean(0)
+            rows["reference"], rows["reference_chance"] = other.mean(0), others_chance
             rows |= self._ratios(level - chance, other - others_chance)
         return xr.Dataset(
             {name: (("contrast", "metric"), values) for name, values in rows.items()},
@@ -79,6 +85,7 @@ class Levels(Step):
                 "null": "scores symmetric about chance, the mean over mismatched pairs",
                 "correction": f"maximum of |t| over {len(self.of)} conditions, per metric",
                 "interval": "95 % BCa, 9999 resamples of stimuli",
+                "smallest_p": smallest_p(len(level), self.n),
                 "unit_of_inference": "stimulus",
                 **{k: scores.attrs[k] for k in ("source", "note") if k in scores.attrs},
             },

@@ -31,6 +31,11 @@ def signs(n: int, permutations: int, rng: np.random.Generator) -> tuple[np.ndarr
     return np.concatenate([np.ones((1, n)), drawn]), False
 
 
+def smallest_p(stimuli: int, permutations: int) -> float:
+    """Return the least two-sided p that so many stimuli and sign flips allow."""
+    return 2.0 ** (1 - stimuli) if 2**stimuli <= permutations else 1 / (permutations + 1)
+
+
 def sign_flip_test(
     differences: np.ndarray, permutations: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -186,7 +191,6 @@ class Paired(Step):
     ) -> xr.Dataset:
         stimuli = scores.sizes["stimulus"]
         enumerated = 2**stimuli <= self.n
-        least = 2.0 ** (1 - stimuli) if enumerated else 1 / (self.n + 1)
         return xr.Dataset(
             {name: (("contrast", "metric"), value) for name, value in rows.items()}
             | {"against": ("metric", base.mean(0))},
@@ -207,7 +211,7 @@ class Paired(Step):
                 ),
                 "correction": f"maximum of |t| over {len(order)} contrasts, per metric",
                 "interval": "95 % BCa, 9999 resamples of stimuli",
-                "smallest_p": least,
+                "smallest_p": smallest_p(stimuli, self.n),
                 "unit_of_inference": "stimulus",
                 **{k: scores.attrs[k] for k in ("source", "note", "lesion") if k in scores.attrs},
             },

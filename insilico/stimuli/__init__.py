@@ -13,5 +13,6 @@ KINDS = Registry(
         "films": "insilico.stimuli.films:Films",
         "captions": "insilico.stimuli.captions:Captions",
         "table": "insilico.stimuli.table:Table",
+        "events": "insilico.stimuli.timelines:Events",
     },
 )

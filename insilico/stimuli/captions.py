@@ -50,8 +50,9 @@ class Captions(Step):
     @model_validator(mode="before")
     @classmethod
     def _one_text(cls, data: Any) -> Any:
-        if isinstance(data, dict) and isinstance(data.get("text"), str):
-            return {**data, "text": (data["text"],)}
+        given = data.get("text") if isinstance(data, dict) else None
+        if isinstance(given, str | list):  # a list of a file is a tuple here
+            return {**data, "text": (given,) if isinstance(given, str) else tuple(given)}
         return data
 
     def digests(self) -> dict[str, str]:

@@ -8,7 +8,7 @@ offset, text, modality`), any others, and `stop`. Times are in seconds.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -186,7 +186,7 @@ def _rules(events: pd.DataFrame) -> Iterator[Rule]:
     yield _unknown(events, "modality", WAYS)
     yield lasting & ~kind.isin(PLAYED), lambda e: "duration is missing; give it in seconds"
     for row in np.flatnonzero(lasting):
-        events.loc[row, "duration"] = _lasts(events.iloc[row])
+        events.loc[row, "duration"] = lasts(events.iloc[row])
     yield _negative(events, "duration")
     wrong = (events["stop"] - events["start"] - events["duration"]).abs() > NEARLY_S
     yield wrong, lambda e: f"stop {e['stop']:g} is not start + duration; leave the column out"
@@ -221,7 +221,7 @@ def _confused(e: pd.Series[Any]) -> str:
     )
 
 
-def _lasts(event: pd.Series[Any]) -> float:
+def lasts(event: Mapping[str, Any] | pd.Series[Any]) -> float:
     """Return how long a file plays from the event's offset on, in seconds."""
     path = Path(event["filepath"])
     if event["type"] == "Video":

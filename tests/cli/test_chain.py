@@ -99,6 +99,34 @@ def test_public_names_are_lazy_and_complete():
         isi.rum  # noqa: B018
 
 
+def test_foreign_responses_are_decoded_with_an_adapter_fitted_on_another_encoder(tmp_path):
+    """The responses of a file to four scenes, decoded as those of the encoder itself."""
+    from insilico.encoders.mary_nano import MaryNano
+    from insilico.phantom.stimuli import Scenes
+
+    response = MaryNano()(Scenes(split="unseen", n=4)())
+    isi.write_response(response, tmp_path / "four.func.gii")
+    text = f"""
+preset: phantom
+stimuli: {{split: unseen, n: 4}}
+adapter: {{pairs: 60, encoder: {{kind: mary_nano}}}}
+conditions:
+  own: {{}}
+  foreign: {{encoder: {{kind: precomputed, file: {tmp_path / "four.func.gii"}}}}}
+scores: [pixcorr]
+"""
+    (tmp_path / "p.yaml").write_text(text)
+    results = isi.run(tmp_path / "p.yaml", out=tmp_path / "out", store=tmp_path / "store")
+    assert results.failures == ()
+    made = results.open("reconstruction")["image"]
+    xr.testing.assert_equal(
+        made.sel(condition="own", drop=True), made.sel(condition="foreign", drop=True)
+    )
+    (tmp_path / "p.yaml").write_text(text.replace("kind: mary_nano", "kind: mary_nan"))
+    with pytest.raises(ProtocolError, match=r"adapter.encoder.kind: unknown kind of encoder"):
+        isi.run(tmp_path / "p.yaml")
+
+
 def test_ablate_without_a_chain():
     import numpy as np
 

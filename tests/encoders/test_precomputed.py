@@ -48,9 +48,9 @@ def test_the_digests_follow_everything_that_is_read(tmp_path):
     step = KINDS.build({"kind": "precomputed", "file": str(tmp_path / "r.func.gii")})
     isi.write_response(response("a", "b"), tmp_path / "r.func.gii")
     before = step.digests()
-    assert set(before) == {"r_hemi-L.func.gii", "r_hemi-R.func.gii", "r.response.json"}
+    assert set(before) == {"r_hemi-L.func.gii", "r_hemi-R.func.gii", "r.func.gii.response.json"}
     isi.write_response(response("a", "c"), tmp_path / "r.func.gii")
-    assert {k for k, v in step.digests().items() if v != before[k]} == {"r.response.json"}
+    assert {k for k, v in step.digests().items() if v != before[k]} == {"r.func.gii.response.json"}
 
 
 def test_missing_files_stimuli_and_labels_are_named(tmp_path):
@@ -60,7 +60,7 @@ def test_missing_files_stimuli_and_labels_are_named(tmp_path):
     isi.write_response(response("a", "b"), tmp_path / "r.npy")
     with pytest.raises(SchemaError, match=r"r\.npy holds no response to 1 of 2 stimuli: z; it has"):
         step(shown("a", "z"))
-    (tmp_path / "r.response.json").unlink()
+    (tmp_path / "r.npy.response.json").unlink()
     with pytest.raises(InsilicoError, match="the items have no labels"):
         step(shown("a"))
     with pytest.raises(InsilicoError, match="unknown kind of file"):

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import xarray as xr
@@ -131,6 +132,41 @@ def test_units_source_and_offset_of_the_responses_are_the_models(place: Path):
     config = MaryNanoModel.from_pretrained(train_encoder(file, place / "fresh")).config
     assert (config.units, config.source, config.hemodynamic_offset_s) == ("run z", "my scanner", 5)
     assert config.subjects == ("me",)
+
+
+def in_rows(rows: pd.DataFrame) -> xr.Dataset:
+    """Return noise as a response in these rows."""
+    bold = np.random.default_rng(1).standard_normal((len(rows), 20484)).astype(np.float32)
+    attrs = {"units": "z", "subject": "me", "hemodynamic_offset_s": 0.0, "source": "rows"}
+    response = fsaverage5.response(bold, [str(k) for k in range(len(rows))], **attrs)
+    response = response.rename_dims(stimulus="row").drop_vars("stimulus")
+    timelines = rows["timeline"].to_numpy(object)
+    return response.assign_coords(timeline=("row", timelines), time=("row", rows["time"]))
+
+
+def test_a_table_of_events_trains_as_the_stimuli_do_of_which_it_was_made(place: Path):
+    from insilico.stimuli.events import grid, write
+    from insilico.stimuli.presented import events
+
+    pytest.importorskip("av")
+    table = events(Scenes(split="train", n=8)(), place / "media")
+    write(table, place / "table.csv")
+    in_rows(grid(table).sample(frac=1, random_state=0)).to_netcdf(place / "rows.nc")
+    logs = []
+    for stimuli in (
+        {"kind": "events", "path": str(place / "table.csv")},
+        {"kind": "phantom", "split": "train", "n": 8},
+    ):
+        parts = [{"stimuli": stimuli, "response": str(place / "rows.nc")}]
+        kind = stimuli["kind"]
+        file = written(place, f"rows-{kind}.yaml", parts=parts, steps=2, every=1)
+        out = train_encoder(file, place / f"rows-{kind}")
+        lines = [json.loads(line) for line in (out / "training.log").read_text().splitlines()]
+        logs.append([{k: v for k, v in line.items() if k != "seconds"} for line in lines])
+    assert [line["step"] for line in logs[0]] == [1, 2]
+    assert logs[0] == logs[1]
+    shown = MaryNano(weights=str(out), subject="me")(Scenes(split="test", n=2)())
+    assert shown["bold"].shape == (2, 20484)
 
 
 def test_rows_of_a_response_are_matched_by_timeline_and_time():

@@ -138,6 +138,15 @@ def test_a_name_bound_to_itself_means_the_published_labels(planned, tmp_path):
     assert bound(spec, {"yeo7": "yeo7"}) == (spec, [])
 
 
+def test_another_adapter_keeps_the_pairs(planned):
+    from insilico.protocol.document import merge
+
+    below = {"adapter": {"kind": "ridge", "pairs": 500, "alpha": 10}}
+    assert merge(below, {"adapter": {"kind": "pca"}}) == {"adapter": {"kind": "pca", "pairs": 500}}
+    assert merge(below, {"adapter": "pca"}) == {"adapter": {"kind": "pca", "pairs": 500}}
+    assert merge(below, {"adapter": {"alpha": 1}})["adapter"]["alpha"] == 1
+
+
 def test_conditions_carry_the_colours_of_the_atlas(planned):
     from insilico.spaces.atlases import load
 

@@ -14,7 +14,7 @@ from nibabel.gifti import GiftiDataArray, GiftiImage, GiftiMetaData
 from nilearn.surface import load_surf_data
 
 import insilico as isi
-from insilico.errors import ParameterError, SchemaError, SpaceError, StoreError
+from insilico.errors import InsilicoError, ParameterError, SchemaError, SpaceError, StoreError
 from insilico.spaces import fsaverage5
 from insilico.spaces.responses.rows import as_rows
 
@@ -217,7 +217,7 @@ def test_an_unknown_suffix_and_the_wrong_place_are_named(tmp_path):
 def test_a_file_beside_another_files_labels_is_refused(tmp_path):
     isi.write_response(on_cortex(), tmp_path / "r.npy")
     np.save(tmp_path / "r.npy", table(seed=5))
-    with pytest.raises(StoreError, match=r"not those that r\.response\.json describes"):
+    with pytest.raises(StoreError, match=r"not those that r\.npy\.response\.json describes"):
         isi.read_response(tmp_path / "r.npy")
 
 
@@ -237,7 +237,7 @@ def test_a_file_beside_another_files_labels_is_refused(tmp_path):
 )
 def test_a_broken_json_is_named(tmp_path, text, message):
     isi.write_response(on_cortex(), tmp_path / "r.npy")
-    (tmp_path / "r.response.json").write_text(text)
+    (tmp_path / "r.npy.response.json").write_text(text)
     with pytest.raises(StoreError, match=message):
         isi.read_response(tmp_path / "r.npy")
 
@@ -259,19 +259,19 @@ def test_attributes_may_have_any_name(tmp_path):
 
 def test_an_affine_that_is_none_is_named(tmp_path):
     isi.write_response(in_voxels(), tmp_path / "r.nii")
-    about = json.loads((tmp_path / "r.response.json").read_text())
+    about = json.loads((tmp_path / "r.nii.response.json").read_text())
     for affine in ([[1], [2, 3]], ["a"] * 16, 1.8):
         about["attrs"]["affine"] = affine
-        (tmp_path / "r.response.json").write_text(json.dumps(about))
+        (tmp_path / "r.nii.response.json").write_text(json.dumps(about))
         with pytest.raises(SpaceError, match=r"r\.nii: an affine is 4 × 4 finite numbers"):
             isi.read_response(tmp_path / "r.nii")
 
 
 def test_labels_of_the_wrong_length_are_refused(tmp_path):
     isi.write_response(on_cortex(), tmp_path / "r.npy")
-    about = json.loads((tmp_path / "r.response.json").read_text())
+    about = json.loads((tmp_path / "r.npy.response.json").read_text())
     about["labels"]["stimulus"].append("more")
-    (tmp_path / "r.response.json").write_text(json.dumps(about))
+    (tmp_path / "r.npy.response.json").write_text(json.dumps(about))
     with pytest.raises(SchemaError, match="bold has 3 items, but there are 4 values of stimulus"):
         isi.read_response(tmp_path / "r.npy")
 
@@ -355,3 +355,17 @@ def test_a_response_in_another_order_or_on_the_wall_is_not_written(tmp_path):
         isi.write_response(walled, tmp_path / "r.func.gii")
     with pytest.raises(SchemaError, match="do not know their volume"):
         isi.write_response(isi.sample("response"), tmp_path / "r.nii")
+
+
+def test_two_formats_of_one_name_stand_side_by_side(tmp_path):
+    other = on_cortex(seed=3)
+    isi.write_response(on_cortex(), tmp_path / "r.func.gii")
+    isi.write_response(other, tmp_path / "r.npy")
+    assert isi.read_response(tmp_path / "r.func.gii").identical(on_cortex())
+    assert isi.read_response(tmp_path / "r.npy").identical(other)
+
+
+@pytest.mark.parametrize("name", ["r.npy", "r.func.gii", "r.dscalar.nii", "r.nii.gz"])
+def test_a_file_that_is_not_there_is_named(tmp_path, name):
+    with pytest.raises(InsilicoError, match="no such file|not there|No such file|missing"):
+        isi.read_response(tmp_path / name)

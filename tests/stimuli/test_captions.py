@@ -113,3 +113,9 @@ def test_either_a_path_or_a_text(tmp_path):
         Captions(path=tmp_path / "gone.txt").digests()
     with pytest.raises(ParameterError, match="did you mean 'path'"):
         KINDS.build({"kind": "captions", "paths": "x"})
+
+
+def test_a_list_of_texts_in_a_protocol():
+    from insilico.protocol.steps import checked
+
+    assert checked(Captions, {"text": ["a dog", "a bird"]}).text == ("a dog", "a bird")

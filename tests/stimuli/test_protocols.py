@@ -30,6 +30,9 @@ def files(tmp_path):
     (tmp_path / "a.mp4").write_bytes(b"a film is looked into when it is shown")
     (tmp_path / "a.txt").write_text("a cat\n")
     (tmp_path / "a.csv").write_text("id,image,caption\nx,a.png,a cat\n")
+    (tmp_path / "events.csv").write_text(
+        "timeline,type,start,duration,filepath\nx,Image,0,1,a.png\n"
+    )
     return tmp_path
 
 
@@ -43,6 +46,7 @@ def files(tmp_path):
         ("captions", "a.txt"),
         ("captions", "a.csv"),
         ("table", "a.csv"),
+        ("events", "events.csv"),
     ],
 )
 def test_a_protocol_of_own_files_plans(files, kind, name):
@@ -58,7 +62,7 @@ def test_a_protocol_of_own_files_plans(files, kind, name):
     assert plan(read(path).protocol).key != before
 
 
-@pytest.mark.parametrize("kind", ["images", "sounds", "films", "captions", "table"])
+@pytest.mark.parametrize("kind", ["images", "sounds", "films", "captions", "table", "events"])
 def test_a_missing_file_is_named_before_anything_runs(tmp_path, kind):
     path = tmp_path / "p.yaml"
     path.write_text(PROTOCOL % (kind, "/nowhere/gone.csv"))

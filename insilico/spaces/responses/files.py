@@ -76,6 +76,9 @@ def read_response(
     """
     path = Path(path)
     beside, suffix = _beside(path), suffix_of(path)
+    absent = [part for part in files_of(path) if not part.exists()]
+    if absent:
+        raise StoreError(f"{absent[0]}: no such file")
     held = beside_of(beside)
     if suffix == ".dtseries.nii" and time is None and timeline is not None:
         time = surfaces.series_times(path)
@@ -165,10 +168,9 @@ def suffix_of(path: Path) -> str:
 
 
 def _beside(path: Path) -> Path:
-    """Return where NAME.response.json lies; a pair of hemispheres shares one."""
-    suffix = suffix_of(path)
-    name = surfaces.pair(path)[2] if suffix.endswith(".gii") else path.name
-    return path.with_name(name.removesuffix(suffix) + ".response.json")
+    """Return where NAME.response.json lies, NAME with its suffix; a pair shares one."""
+    name = surfaces.pair(path)[2] if suffix_of(path).endswith(".gii") else path.name
+    return path.with_name(name + ".response.json")
 
 
 def _read_array(path: Path, order: str | None) -> np.ndarray:
