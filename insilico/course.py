@@ -47,7 +47,8 @@ class Course:
     optimizers : list of torch.optim.Optimizer
         Their learning rates are the peaks of the schedule.
     steps : int
-        Length. A resumed training may be given another length.
+        Length. What resumes a training decides whether it may be another one; a training file may
+        not be changed.
     checkpoint : path
         File to resume from, also after the last step, to go on with more steps.
     seed : int
@@ -60,7 +61,7 @@ class Course:
         How many reports in a row may fail to improve on the best `score` before it ends; the best
         state is then put back. Without it, the training runs to its last step.
     log : path, optional
-        File that gets one line of JSON for each report.
+        File that gets one line of JSON for each report; begun anew without a checkpoint.
     """
 
     modules: dict[str, torch.nn.Module]
@@ -82,6 +83,8 @@ class Course:
         self._best, self._worse = float("inf"), 0
         if self.checkpoint.exists():
             self._resume()
+        elif self.log is not None:
+            self.log.unlink(missing_ok=True)
 
     def run(
         self,
@@ -101,7 +104,8 @@ class Course:
         report : callable
             Returns a text for the progress line.
         every : int
-            Steps between progress lines, checkpoints and calls of `save` and `score`.
+            Steps between progress lines, checkpoints and calls of `save` and `score`; the last step
+            has them too.
         score : callable, optional
             Returns the loss on held-out data, for `patience`.
         """
@@ -110,13 +114,14 @@ class Course:
             losses = losses_of(Draw(self.seed, self.step))
             self._update(torch.stack(list(losses.values())).sum())
             recent.append({name: float(loss.detach()) for name, loss in losses.items()})
-            if self.step % every == 0 or self.step in (5, 25):
+            whole = self.step % every == 0 or self.step == self.steps
+            if whole or self.step in (5, 25):
                 means = {key: float(np.mean([row[key] for row in recent])) for key in recent[0]}
                 recent.clear()
-                if self.step % every == 0:
+                if whole:
                     means |= self._scored(score)
                 self._tell(means, report(), time.monotonic() - start)
-                if self.step % every == 0:
+                if whole:
                     self._keep(save)
         self._put_back_best()
 
@@ -151,6 +156,7 @@ class Course:
         print(f"{self.step}/{self.steps} {told} {text} {seconds:.0f}s", flush=True)
         if self.log is not None:
             line = {"step": self.step, **means, "rate": self.rate(), "seconds": round(seconds, 1)}
+            self.log.parent.mkdir(parents=True, exist_ok=True)
             with self.log.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
 

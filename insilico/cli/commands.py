@@ -120,12 +120,20 @@ def train(arguments: argparse.Namespace) -> int:
     _check_device(arguments.device)
     if arguments.file == "phantom":
         train = _named("insilico.phantom.training.mary_nano:train")
-        train(arguments.out, cache=arguments.cache or _training_cache(), device=arguments.device)
-        print(f"weights in {arguments.out / 'mary_nano'}")
+        cache, out = arguments.cache or _training_cache(), arguments.out / "mary_nano"
+        if (out / "model.safetensors").exists() and not arguments.overwrite:
+            from insilico.errors import ParameterError
+
+            raise ParameterError(f"{out} holds weights; name another --out, or add --overwrite")
+        train(arguments.out, cache=cache, device=arguments.device, log=out / "training.log")
+        print(f"weights in {out}")
         return 0
     from insilico.training import train_encoder
 
-    print(f"weights in {train_encoder(arguments.file, arguments.out, device=arguments.device)}")
+    out = train_encoder(
+        arguments.file, arguments.out, device=arguments.device, overwrite=arguments.overwrite
+    )
+    print(f"weights in {out}")
     return 0
 
 

@@ -114,6 +114,7 @@ def _add_train(into: Any) -> None:
     parser.add_argument("what", choices=("encoder",))
     parser.add_argument("file", help="a training file, or 'phantom' for the shipped encoder's")
     parser.add_argument("--out", type=Path, default=Path("encoder"), help="folder of the weights")
+    _add_overwrite(parser)
     parser.add_argument("--cache", type=Path, help="of the phantom's training set (user cache)")
     parser.add_argument("--device", default="cpu", help="torch device (cpu)")
 

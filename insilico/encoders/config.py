@@ -9,6 +9,7 @@ from typing import Any
 
 from insilico.encoders.slowfast import SlowFastConfig
 from insilico.errors import WeightsError
+from insilico.spaces.timeline import WORD_S
 
 CONFIG = "config.json"
 
@@ -40,13 +41,17 @@ class MaryNanoConfig:
         Seconds between rows; seconds by which a row's response follows its stimulus.
     units, source : str
         What a response of this model is measured in, and where it comes from.
+    note : str
+        What whoever reads a response must know of the training.
+    own_attrs : dict
+        Units, offset, source and note of subjects whose responses differ in them, by subject.
     """
 
     vision: SlowFastConfig = field(default_factory=SlowFastConfig)
     sound: dict[str, Any] = field(default_factory=dict)
     text: dict[str, Any] = field(default_factory=dict)
     sound_window_s: float = 20.0
-    word_s: float = 0.3
+    word_s: float = WORD_S
     width: int = 1024
     rank: int = 512
     directions: int = 96
@@ -58,6 +63,13 @@ class MaryNanoConfig:
     hemodynamic_offset_s: float = 0.0
     units: str = "session z"
     source: str = "MARY-Nano"
+    note: str = ""
+    own_attrs: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def attrs_of(self, subject: str) -> dict[str, Any]:
+        """Return what is said of a subject's responses: units, offset, source and note."""
+        keys = ("units", "hemodynamic_offset_s", "source", "note")
+        return {key: getattr(self, key) for key in keys} | self.own_attrs.get(subject, {})
 
 
 def write_config(config: MaryNanoConfig, folder: Path) -> None:

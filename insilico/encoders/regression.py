@@ -13,6 +13,9 @@ import numpy as np
 
 CHUNK = 1000
 PENALTY = 1e-3
+NOTHING = 1e-3
+"""Share of the largest spread below which an axis is rounding error: few responses have such axes,
+and the scores of others on them are large at random."""
 Parts = Sequence[np.ndarray]
 
 
@@ -66,7 +69,7 @@ def leading_axes(responses: Parts, rank: int, seed: int = 0, rounds: int = 3) ->
     ----------
     responses : sequence of (n, cortex)
     rank : int
-        Number of axes; at most as many as there are responses.
+        Number of axes, or fewer: those along which the responses differ.
     seed : int
         Seed of the first guess.
     rounds : int
@@ -85,7 +88,8 @@ def leading_axes(responses: Parts, rank: int, seed: int = 0, rounds: int = 3) ->
     turn = turn[:, ::-1][:, :rank]
     raw, axes = raw @ turn, turn.T @ axes
     spread = np.maximum(raw.std(0), 1e-6)
-    return Targets(mean, axes, raw / spread, spread)
+    some = spread >= NOTHING * spread[0]
+    return Targets(mean, axes[some], raw[:, some] / spread[some], spread[some])
 
 
 def solve_head(

@@ -133,6 +133,33 @@ def test_a_course_ends_early_with_its_best_state_and_a_log(tmp_path: Path):
     again.run(lambda _: pytest.fail("nothing is left to train"))
 
 
+def test_the_last_steps_are_reported_judged_and_kept(tmp_path: Path):
+    module, found = torch.nn.Linear(1, 1), iter([3.0, 1.0])
+    optimizer = torch.optim.SGD(module.parameters(), 0.1)
+    log = tmp_path / "new" / "log"
+    course = Course({"m": module}, [optimizer], 7, tmp_path / "c.pt", 0, patience=2, log=log)
+    last: list[float] = []
+
+    def score() -> float:
+        last.append(float(module.weight.detach()))
+        return next(found)
+
+    course.run(lambda _: {"loss": module(torch.ones(1)).square().sum()}, every=4, score=score)
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [(line["step"], line.get("held out")) for line in lines] == [(4, 3), (5, None), (7, 1)]
+    assert float(module.weight.detach()) == last[1] != last[0]
+    assert Course({"m": module}, [optimizer], 7, tmp_path / "c.pt", 0, patience=2).step == 7
+
+
+def test_a_training_without_a_checkpoint_begins_a_new_log(tmp_path: Path):
+    (tmp_path / "log").write_text("of another training")
+    module = torch.nn.Linear(1, 1)
+    optimizer = torch.optim.SGD(module.parameters(), 0.1)
+    course = Course({"m": module}, [optimizer], 1, tmp_path / "c.pt", 0, log=tmp_path / "log")
+    course.run(lambda _: {"loss": module(torch.ones(1)).sum()})
+    assert [json.loads(line)["step"] for line in (tmp_path / "log").read_text().splitlines()] == [1]
+
+
 def test_film_lessons_pick_rows_that_have_responses():
     at = np.full((5, 4), -1)
     at[:, 2] = np.arange(5)
@@ -152,6 +179,14 @@ def test_leading_axes_are_the_principal_components():
     np.testing.assert_allclose(found.spread, values[:3] / np.sqrt(200), rtol=1e-3)
     np.testing.assert_allclose(found.scores.std(0), 1, rtol=1e-4)
     np.testing.assert_allclose(found.of(parts[1:]), found.scores[50:], atol=1e-4)
+
+
+def test_axes_along_which_few_responses_do_not_differ_are_left_out():
+    rng = np.random.default_rng(1)
+    few = rng.standard_normal((10, 40)).astype(np.float32)
+    found = leading_axes([few, few[:5]], 12)
+    assert found.scores.shape == (15, 9)
+    assert np.abs(found.of([rng.standard_normal((50, 40))])).max() < 10
 
 
 def test_chunks_run_over_all_parts():

@@ -167,6 +167,7 @@ def train(
     seed: int = 0,
     device: str = "cpu",
     steps: int = 2400,
+    log: Path | None = None,
 ) -> None:
     """Train MARY-Nano and write it to ``folder/mary_nano``.
 
@@ -179,7 +180,9 @@ def train(
     device : str
         Torch device.
     steps : int
-        Number of batches of 48 pictures, 24 captions and 24 sounds.
+        Number of batches of 48 pictures, 24 captions and 24 sounds; all of them are trained.
+    log : path, optional
+        File that gets one line of JSON for each report.
     """
     n_seen = len(pictures(cache))
     lessons = [lesson(cache, "train", n_seen if m == "image" else N_TOLD, m) for m in SHARES]
@@ -190,7 +193,7 @@ def train(
     model = fresh(seed).to(device)
     checkpoint = Path(cache) / "checkpoints" / "mary_nano.pt"
     optimizers = optimizers_for([model], hidden, weight_decay=0.1)
-    course = Course({"model": model}, optimizers, steps, checkpoint, seed)
+    course = Course({"model": model}, optimizers, steps, checkpoint, seed, log=log)
     learn(model, lessons, course, held_out=held, batch=BATCH, every=100)
     model.save_pretrained(Path(folder) / "mary_nano", half=True)
     for modality in SHARES:

@@ -161,10 +161,10 @@ def files_of(path: Path) -> list[Path]:
 
 def suffix_of(path: Path) -> str:
     """Return the suffix that tells the format of a file."""
-    for suffix in (*_READERS, *VOLUMES):
+    for suffix in SUFFIXES:
         if path.name.endswith(suffix) and path.name != suffix:
             return suffix
-    raise ParameterError(f"{path}: unknown kind of file; one of: {listed([*_READERS, *VOLUMES])}")
+    raise ParameterError(f"{path}: unknown kind of file; one of: {listed(SUFFIXES)}")
 
 
 def _beside(path: Path) -> Path:
@@ -199,3 +199,5 @@ _WRITERS: dict[str, dict[str, Callable[[xr.Dataset, Path], list[Path]]]] = {
     },
     "voxel": dict.fromkeys(VOLUMES, volumes.write_volume),
 }
+SUFFIXES = (*_READERS, *VOLUMES)
+"""Of the files that can be read."""

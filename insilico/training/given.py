@@ -1,0 +1,57 @@
+"""Stimuli and responses of a training, and what tells them from others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from insilico.errors import ParameterError, SchemaError, listed
+from insilico.protocol.steps import build
+from insilico.schema import check, digest, short_digest
+from insilico.spaces import fsaverage5
+from insilico.spaces.responses.files import SUFFIXES, named, read_response
+from insilico.training.document import Part
+
+Given = tuple[xr.Dataset, xr.Dataset]
+"""Stimuli, and the responses to them."""
+
+
+def given_by(part: Part) -> Given:
+    """Return stimuli and the responses to them."""
+    stimuli = build("stimuli", part.stimuli)()
+    if part.response is not None:
+        with named(part.response):
+            return stimuli, _whole(_read(part.response, part.order))
+    return stimuli, _whole(build("recording", part.recording or {})(stimuli))
+
+
+def identity_of(part: Part, response: xr.Dataset) -> dict[str, Any]:
+    """Return what tells the data of a part from others: its stimuli's step and all contents."""
+    step = build("stimuli", part.stimuli)
+    stimuli = short_digest(step.identity(), step.digests())
+    return {"stimuli": stimuli, "response": digest(response)}
+
+
+def _read(file: Path, order: str | None) -> xr.Dataset:
+    """Return a response from a file of the field, or, of any other name, from a NetCDF file."""
+    if file.name.endswith(SUFFIXES):
+        return read_response(file, order=order)
+    if order is not None:
+        raise ParameterError("order is for .npy and .npz files; leave it out")
+    try:
+        with xr.open_dataset(file) as opened:
+            return opened.load()
+    except (OSError, ValueError) as error:
+        raise SchemaError(
+            f"this is not a NetCDF file, or a damaged one; a response is NetCDF or one of "
+            f"{listed(SUFFIXES)}"
+        ) from error
+
+
+def _whole(response: xr.Dataset) -> xr.Dataset:
+    """Return a response that holds all vertices of fsaverage5, in their order."""
+    check(response, "response", space="fsaverage5", rows=True)
+    fsaverage5.check_order(response)
+    return response
