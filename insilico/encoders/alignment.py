@@ -7,20 +7,10 @@ end, and an image of one second at a TR of one second has two rows.
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
-NEARLY = 1e-6
-
-
-def n_rows(duration_s: float, tr_s: float) -> int:
-    """Return the rows of a stimulus: one at every TR from its start to its end.
-
-    A stimulus of 60 s at a TR of 1 s has 61 rows, an image of 1 s has two.
-    """
-    return math.floor(duration_s / tr_s + NEARLY) + 1
+from insilico.spaces.timeline import NEARLY
 
 
 def overlap(spans: Tensor, rows: int, tr_s: float) -> Tensor:

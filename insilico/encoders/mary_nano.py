@@ -26,6 +26,7 @@ from insilico.step import Step, device
 ROWS_AT_ONCE = 64
 FAR = 2.6
 """Standard deviations beyond which a picture counts as of another world: 2 in 100 new scenes do."""
+PLURALS = {"image": "images", "text": "texts", "sound": "sounds", "film": "films"}
 
 
 def weights_folder(weights: str) -> Path:
@@ -70,7 +71,7 @@ class MaryNano(Step):
     """
 
     kind: ClassVar[str] = "mary_nano"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     weights: str = "phantom"
     subject: str = "average"
     tr_s: float = Field(default=1.0, gt=0)
@@ -91,7 +92,8 @@ class MaryNano(Step):
         shown = Presentation(stimuli, model.config, model.tokenizer)
         subject = self._subject(model.config)
         found = _responses(model, shown, subject, keep=self.rows == "keep")
-        attrs = {**self._attrs(model.config), **_notes(shown, found.remoteness)}
+        attrs = self._attrs(model.config)
+        attrs |= _notes(shown, found.remoteness, attrs.pop("note"))
         ids = stimuli["stimulus"].values
         if self.rows == "keep":
             return _in_rows(found.bold, np.repeat(ids, shown.rows), shown, attrs)
@@ -108,10 +110,8 @@ class MaryNano(Step):
 
     def _attrs(self, config: MaryNanoConfig) -> dict[str, Any]:
         return {
-            "units": config.units,
+            **config.attrs_of(self.subject),
             "subject": self.subject,
-            "hemodynamic_offset_s": config.hemodynamic_offset_s,
-            "source": config.source,
             "encoder": self.kind,
             "weights": self.digests()["weights"],
             "tr_s": self.tr_s,
@@ -141,12 +141,14 @@ def _responses(model: MaryNanoModel, shown: Presentation, subject: int, keep: bo
     return found
 
 
-def _notes(shown: Presentation, remoteness: np.ndarray) -> dict[str, str]:
-    """Say what of the stimuli lies outside the training world."""
-    notes, what = [], {"text": "texts", "sound": "sounds", "film": "films"}
+def _notes(shown: Presentation, remoteness: np.ndarray, note: str) -> dict[str, str]:
+    """Say what of the stimuli lies outside the training world, after the weights' own note."""
+    notes, what = [note] if note else [], PLURALS[shown.modality]
+    if np.isnan(remoteness).all():
+        notes.append(f"these weights were never taught {what}")
     if far := int((remoteness > FAR).sum()):
         notes.append(
-            f"{far} of {len(shown)} {what.get(shown.modality, 'images')} lie more than {FAR:g} SD "
+            f"{far} of {len(shown)} {what} lie more than {FAR:g} SD "
             f"outside what the encoder was trained on (largest {remoteness.max():.1f})"
         )
     if unknown := shown.unknown_words():

@@ -11,9 +11,8 @@ import pandas as pd
 import xarray as xr
 
 from insilico.errors import StimulusError, not_one_of
+from insilico.spaces.timeline import IMAGE_S, WORD_S, film_seconds
 
-IMAGE_S, WORD_S = 1.0, 0.3
-"""How long an image and a word are shown."""
 CONTEXT_WORDS = 1024
 EVENTS = "events.csv"
 SHOWN = {"image": "image", "text": "caption", "sound": "sound", "film": "film"}
@@ -55,25 +54,28 @@ def write_media(stimuli: xr.Dataset, folder: Path) -> None:
 
 
 def _image(one: xr.Dataset, path: Path) -> Iterator[Event]:
-    yield _video(one["image"].values[None], 1 / IMAGE_S, path)
+    yield _video(one["image"].values[None], 1 / IMAGE_S, IMAGE_S, path)
 
 
 def _film(one: xr.Dataset, path: Path) -> Iterator[Event]:
-    yield _video(_used(one, "film", "n_frames"), _rate(one, "frame_rate_hz"), path)
+    rate = _rate(one, "frame_rate_hz")
+    yield _video(_used(one, "film", "n_frames"), rate, film_seconds(one).item(), path)
     if "sound" in one:
         yield from _sound(one, path)
 
 
-def _video(frames: np.ndarray, rate: float, path: Path) -> Event:
+def _video(frames: np.ndarray, rate: float, seconds: float, path: Path) -> Event:
     np.save(path.with_suffix(".npy"), frames, allow_pickle=False)
     file = {"filepath": str(path.with_suffix(".npy")), "frequency": rate}
-    return {"type": "Video", "duration": len(frames) / rate, **file}
+    return {"type": "Video", "duration": seconds, **file}
 
 
 def _sound(one: xr.Dataset, path: Path) -> Iterator[Event]:
     from scipy.io import wavfile
 
     samples, rate = _used(one, "sound", "n_samples"), int(_rate(one, "sampling_rate_hz"))
+    if not len(samples):
+        return
     wavfile.write(path.with_suffix(".wav"), rate, samples.astype(np.float32))
     file = {"filepath": str(path.with_suffix(".wav")), "frequency": float(rate)}
     yield {"type": "Audio", "duration": len(samples) / rate, **file}

@@ -178,6 +178,10 @@ class MaryNanoModel(nn.Module):
         minor, main = along[:, :n].mean(-1), along[:, n:].mean(-1)
         return torch.stack([minor, main], -1).sqrt().clamp_min(1e-12).log()
 
+    def taught(self, modality: str) -> bool:
+        """Return whether the features of training stimuli of this modality are known."""
+        return bool(self.training_axes[MODALITIES.index(modality)].any())
+
     def remoteness(self, fused: Tensor, modality: str = "image") -> Tensor:
         """Return how far fused features, mean over rows (n, width), lie from the training's, (n,).
 
@@ -188,8 +192,8 @@ class MaryNanoModel(nn.Module):
         k = MODALITIES.index(modality)
         mean, deviation = self.training_distance[k].unbind(-1)
         minor, main = ((self.distances(fused, modality) - mean) / deviation).unbind(-1)
-        taught = self.training_axes[k].any()
-        return torch.where(taught, torch.maximum(minor, -main), torch.nan)
+        found = torch.maximum(minor, -main)
+        return found if self.taught(modality) else torch.full_like(found, torch.nan)
 
     def save_pretrained(self, folder: str | Path, *, half: bool = False) -> None:
         """Write config.json and model.safetensors; `half` stores floating numbers as float16."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from unicodedata import category
 
 import numpy as np
 import torch
@@ -14,17 +15,18 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
-from insilico.encoders.alignment import n_rows
 from insilico.encoders.config import MaryNanoConfig
 from insilico.encoders.slowfast import SlowFastConfig
 from insilico.encoders.streams import SAMPLING_RATE_HZ
 from insilico.errors import StimulusError, WeightsError, listed, not_one_of
 from insilico.schema import check
+from insilico.spaces.timeline import IMAGE_S, film_seconds, rows
 from insilico.step import batches
 
 VARIABLES = {"image": "image", "text": "caption", "sound": "sound", "film": "film"}
 MODALITIES = tuple(VARIABLES)
-IMAGE_S = 1.0
+LONGEST = 120
+"""Characters of a text that a complaint says."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ class Presentation:
     @cached_property
     def rows(self) -> np.ndarray:
         """Rows of each stimulus, int64 (n,)."""
-        return np.array([n_rows(seconds, self.config.tr_s) for seconds in self.durations])
+        return np.array([rows(seconds, self.config.tr_s) for seconds in self.durations])
 
     @cached_property
     def durations(self) -> np.ndarray:
@@ -115,9 +117,8 @@ class Presentation:
         if self.modality == "text":
             words = [len(str(text).split()) for text in self.stimuli["caption"].values]
             return np.array(words) * self.config.word_s
-        if self.modality == "sound":
-            return self._samples / SAMPLING_RATE_HZ
-        return self._frames / float(self.stimuli.attrs["frame_rate_hz"])
+        heard = self._samples / SAMPLING_RATE_HZ if self._heard else np.zeros(len(self))
+        return np.maximum(heard, film_seconds(self.stimuli)) if self.modality == "film" else heard
 
     @cached_property
     def _samples(self) -> np.ndarray:
@@ -153,7 +154,8 @@ class Presentation:
     def shown(self, numbers: np.ndarray) -> Shown:
         """Return what stimuli of equal length show."""
         rows, modality = int(self.rows[numbers[0]]), self.modality
-        wave = self._wave(numbers) if self._heard else None
+        heard = self._heard and self._samples[numbers[0]] > 0
+        wave = self._wave(numbers) if heard else None
         if modality == "text":
             tokens, spans = self._tokens(numbers)
             return Shown(rows, modality, tokens=tokens, spans=spans)
@@ -190,21 +192,36 @@ class Presentation:
         words = [f" {word}" for word in str(self.stimuli["caption"].values[number]).split()]
         found = self.tokenizer.encode(words, is_pretokenized=True, add_special_tokens=False)
         if not found.ids:
-            raise StimulusError(
-                f"caption of {self.stimuli['stimulus'].values[number]}: no word that can be read"
-            )
+            text = "".join(words)[1:]
+            text = text if len(text) <= LONGEST else f"{text[:LONGEST].rstrip()} …"
+            raise StimulusError(f'no word in "{text}" that these weights can read')
         starts = torch.tensor(found.word_ids)[:, None] * self.config.word_s
         return torch.tensor(found.ids), torch.cat([starts, starts + self.config.word_s], 1)
 
     def unknown_words(self) -> list[str]:
-        """Return the words of all texts that hold a token which the tokenizer does not know."""
+        """Return the words of all texts that the tokenizer does not know.
+
+        They hold a token that it has no number for, or characters that it leaves out; punctuation
+        is such only where it stands alone, as a word.
+        """
         unknown = self.tokenizer.token_to_id("<unk>") if self.tokenizer is not None else None
         if self.modality != "text" or unknown is None:
             return []
         words = [word for text in self.stimuli["caption"].values for word in str(text).split()]
         assert self.tokenizer is not None
         read = self.tokenizer.encode_batch([f" {word}" for word in words], add_special_tokens=False)
-        return [word for word, found in zip(words, read, strict=True) if unknown in found.ids]
+        return [
+            word
+            for word, found in zip(words, read, strict=True)
+            if not found.ids or unknown in found.ids or any(map(self._left_out, word))
+        ]
+
+    def _left_out(self, character: str) -> bool:
+        """Return whether the tokenizer deletes a character that is more than punctuation."""
+        assert self.tokenizer is not None
+        plain = character.isascii() or category(character)[0] in "MPC"
+        normalizer = None if plain else self.tokenizer.normalizer
+        return normalizer is not None and not normalizer.normalize_str(character)
 
 
 def frames(pixels: np.ndarray, config: SlowFastConfig) -> Tensor:
@@ -254,11 +271,12 @@ def _check_film(stimuli: xr.Dataset) -> None:
     if not isinstance(rate, int | float) or not rate > 0:
         raise StimulusError(f"films need attrs['frame_rate_hz'] above 0; it is {rate!r}")
     _check_lengths(stimuli, "film", "n_frames")
+    film_seconds(stimuli)
     if "sound" in stimuli:
-        _check_sound(stimuli)
+        _check_sound(stimuli, least=0)
 
 
-def _check_sound(stimuli: xr.Dataset) -> None:
+def _check_sound(stimuli: xr.Dataset, least: int = 1) -> None:
     rate = stimuli.attrs.get("sampling_rate_hz")
     if rate != SAMPLING_RATE_HZ:
         raise StimulusError(
@@ -269,16 +287,16 @@ def _check_sound(stimuli: xr.Dataset) -> None:
         raise StimulusError(
             f"sound must be floating (stimulus, sample), mono; is {sound.dtype} {sound.shape}"
         )
-    _check_lengths(stimuli, "sound", "n_samples")
+    _check_lengths(stimuli, "sound", "n_samples", least)
 
 
-def _check_lengths(stimuli: xr.Dataset, variable: str, coordinate: str) -> None:
+def _check_lengths(stimuli: xr.Dataset, variable: str, coordinate: str, least: int = 1) -> None:
     lengths, whole = _lengths(stimuli, variable, coordinate), stimuli[variable].shape[1]
-    wrong = (lengths < 1) | (lengths > whole)
+    wrong = (lengths < least) | (lengths > whole)
     if wrong.any():
         raise StimulusError(
             f"{variable} of {listed(stimuli['stimulus'].values[wrong], 3)}: {coordinate} must lie "
-            f"between 1 and {whole}, is {listed(lengths[wrong], 3)}"
+            f"between {least} and {whole}, is {listed(lengths[wrong], 3)}"
         )
 
 

@@ -7,7 +7,6 @@ offset, text, modality`), any others, and `stop`. Times are in seconds.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,10 @@ import numpy as np
 import pandas as pd
 
 from insilico.errors import EventError, listed, not_one_of
+from insilico.spaces.timeline import rows
 from insilico.stimuli.films import film_head
 from insilico.stimuli.reading import SEPARATORS, table_of
-from insilico.stimuli.sounds import sound_head
+from insilico.stimuli.sounds import LOST_S, sound_head
 
 LABELS = ("subject", "session", "task", "run")
 NUMBERS = ("start", "duration", "frequency", "offset", "stop")
@@ -30,31 +30,11 @@ TEXTS = ("Word", "Sentence", "Text")
 TYPES = (*FILES, *TEXTS, "CategoricalEvent")
 WAYS = ("heard", "read", "imagined", "typed", "caption", "")
 """How a word can come: its `modality`."""
-ALONE = (*PLAYED, "Fmri")
-"""Types of which a timeline has one at a time."""
+LASTING = (*PLAYED, "Image", "Word")
+"""Types that show something, for more than 0 s."""
 NEARLY_S = 0.01
 
 Rule = tuple["pd.Series[bool]", Callable[["pd.Series[Any]"], str]]
-
-
-def rows(duration_s: float, tr_s: float = 1.0) -> int:
-    """Return the rows of a response to a stimulus: one at every TR from its start to its end.
-
-    Parameters
-    ----------
-    duration_s : float
-        Of the stimulus, more than 0.
-    tr_s : float
-        Repetition time, more than 0.
-
-    Returns
-    -------
-    int
-        ``floor(duration / TR) + 1``: an image (1 s) has 2 at a TR of 1 s, 60 s have 61.
-    """
-    if not (0 < duration_s < math.inf and 0 < tr_s < math.inf):
-        raise EventError(f"rows need a duration and a TR above 0 s; met {duration_s} and {tr_s}")
-    return math.floor(duration_s / tr_s + 1e-6) + 1
 
 
 def grid(events: pd.DataFrame, tr_s: float = 1.0) -> pd.DataFrame:
@@ -185,14 +165,42 @@ def _rules(events: pd.DataFrame) -> Iterator[Rule]:
     yield silent, lambda e: f"an event of type {e['type']} needs a text"
     yield _unknown(events, "modality", WAYS)
     yield lasting & ~kind.isin(PLAYED), lambda e: "duration is missing; give it in seconds"
-    for row in np.flatnonzero(lasting):
-        events.loc[row, "duration"] = lasts(events.iloc[row])
+    yield from _of_files(events)
     yield _negative(events, "duration")
+    none = kind.isin(LASTING) & (events["duration"] == 0)
+    yield none, lambda e: f"duration 0; an event of type {e['type']} lasts more than 0 s"
     wrong = (events["stop"] - events["start"] - events["duration"]).abs() > NEARLY_S
     yield wrong, lambda e: f"stop {e['stop']:g} is not start + duration; leave the column out"
-    yield _twice(events), _confused
+    yield _twice(events) | _again(events), _confused
     for name in LABELS:
         yield _mixed(events, name)
+
+
+def _of_files(events: pd.DataFrame) -> Iterator[Rule]:
+    """Yield which rows show what their file does not hold; fill in durations that are missing."""
+    whole = _whole(events)
+    rest = whole - events["offset"]
+    beyond = "offset {:g} is beyond the end of {}, which lasts {:g} s"
+    yield rest <= 0, lambda e: beyond.format(e["offset"], e["filepath"], whole[e.name])
+    events["duration"] = events["duration"].fillna(rest)
+    longer = "duration {:g} is longer than {} plays: {:g} s from offset {:g} on"
+    yield (
+        (events["type"] == "Audio") & (events["duration"] > rest + LOST_S),
+        lambda e: longer.format(e["duration"], e["filepath"], rest[e.name], e["offset"]),
+    )
+
+
+def _whole(events: pd.DataFrame) -> pd.Series[float]:
+    """Return how long files play, in seconds; NaN where nothing depends on it.
+
+    Sounds are looked at, and films whose duration is not told or of which a part is shown.
+    """
+    asked = events["duration"].isna() | (events["offset"] > 0)
+    asked = (events["type"] == "Audio") | (asked & (events["type"] == "Video"))
+    played = events.loc[asked, ["type", "filepath"]].assign(offset=0.0)
+    each = played.drop_duplicates()
+    found = {event["filepath"]: lasts(event) for event in each.to_dict("records")}
+    return played["filepath"].map(found).astype(float).reindex(events.index)
 
 
 def _unknown(events: pd.DataFrame, name: str, allowed: tuple[str, ...]) -> Rule:
@@ -232,9 +240,24 @@ def lasts(event: Mapping[str, Any] | pd.Series[Any]) -> float:
 
 def _twice(events: pd.DataFrame) -> pd.Series[bool]:
     """Return which events begin while another of their type and timeline goes on."""
-    alone = events[events["type"].isin(ALONE)].sort_values(["start", "duration"], kind="stable")
+    alone = events[events["type"].isin(FILES)].sort_values(["start", "duration"], kind="stable")
     groups = alone.groupby(["timeline", "type"])
     before = (alone["start"] + alone["duration"]).groupby([alone["timeline"], alone["type"]])
     ends = before.cummax().groupby([alone["timeline"], alone["type"]]).shift()
     late = (ends - alone["start"] > NEARLY_S) & (groups.cumcount() > 0)
     return late.reindex(events.index, fill_value=False)
+
+
+def _again(events: pd.DataFrame) -> pd.Series[bool]:
+    """Return which words begin while another goes on, at its start or above it in the table.
+
+    Words of one timeline may overlap, as in speech, if each begins after the one before it. Those
+    that come in different ways (`modality`) do not count as of one reader.
+    """
+    words = events[events["type"] == "Word"].sort_values("start", kind="stable")
+    words = words.assign(row=words.index, ends=words["start"] + words["duration"])
+    before = words.groupby(["timeline", "modality"])[["row", "start", "ends"]].shift()
+    goes_on = before["ends"] - words["start"] > NEARLY_S
+    back = (words["start"] - before["start"] <= NEARLY_S) | (before["row"] > words["row"])
+    pairs = np.maximum(before["row"], words["row"])[goes_on & back]
+    return events.index.to_series().isin(pairs)

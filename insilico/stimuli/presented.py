@@ -14,10 +14,10 @@ import xarray as xr
 
 from insilico.errors import EventError, MissingPackage, StimulusError, not_one_of
 from insilico.schema import check
+from insilico.spaces.timeline import IMAGE_S, WORD_S, film_seconds
 from insilico.stimuli.events import standard
 from insilico.stimuli.sounds import RATE_HZ
 
-IMAGE_S, WORD_S = 1.0, 0.3
 PLACEHOLDER = "."
 """The word where none is known; the papers do not tell theirs."""
 BLACK_HZ, BLACK_PIXELS = 1, 64
@@ -89,8 +89,7 @@ def _sound(one: xr.Dataset, media: Media, stem: str) -> Iterator[Event]:
 def _film(one: xr.Dataset, media: Media, stem: str) -> Iterator[Event]:
     frames, rate = one["film"].values, float(one.attrs["frame_rate_hz"])
     n = int(one["n_frames"]) if "n_frames" in one.coords else len(frames)
-    seconds = float(one["duration_s"]) if "duration_s" in one.coords else n / rate
-    yield media.film(f"{stem}.mkv", frames[:n], rate, seconds)
+    yield media.film(f"{stem}.mkv", frames[:n], rate, film_seconds(one).item())
     if "sound" in one:
         yield from _sound(one, media, stem)
 

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from insilico.errors import EventError, listed
 from insilico.schema import check
+from insilico.spaces.timeline import IMAGE_S, WORD_S
 from insilico.step import Step
 from insilico.stimuli.captions import plain
 from insilico.stimuli.content import Content, content_of, modality_of
@@ -22,7 +23,6 @@ from insilico.stimuli.files import digest
 from insilico.stimuli.films import Films
 from insilico.stimuli.images import Images
 from insilico.stimuli.lazy import FileArray, lazy
-from insilico.stimuli.presented import IMAGE_S, WORD_S
 from insilico.stimuli.sounds import RATE_HZ, Sounds, read_sound
 
 FASTEST_HZ = 60

@@ -93,10 +93,10 @@ def translate(
         stimuli = chain.stimuli(**spec).load()
         run = record(chain, spec, preset=preset, set=set, to=forms, seed=seed)
         key = short_digest("translation", run)
+        near = Familiarity.of(chain.protocol.encoder, stimuli)
         folder.begin(key, overwrite=overwrite)
         response = chain.encode(stimuli)
         made = chain.decode(response)
-        near = Familiarity.of(chain.protocol.encoder, stimuli)
     _check_made(made, forms, preset)
     caption = str(made["caption"].values[0, 0]) if "text" in forms else ""
     said = summary(spec, preset, stimuli, made, forms, near)

@@ -28,12 +28,15 @@ class Familiarity:
         Below it lie 98 in 100 new stimuli of the encoder's own world.
     unknown, known : tuple of str
         Words of a text that the encoder does not know; those that it knows, if they are few.
+    taught : bool
+        Whether the encoder is known to have learned from stimuli of this modality, or cannot tell.
     """
 
     distance: float = np.nan
     world: float = np.nan
     unknown: tuple[str, ...] = ()
     known: tuple[str, ...] = ()
+    taught: bool = True
 
     @classmethod
     def of(cls, encoder: Mapping[str, Any], stimuli: xr.Dataset) -> Familiarity:
@@ -45,7 +48,7 @@ class Familiarity:
         weights = encoder.get("weights", "phantom")
         unknown, known = words_of(stimuli, weights=weights)
         distance = float(distance_from_training(stimuli, weights=weights)[0])
-        return cls(distance, FAR, tuple(unknown), tuple(known))
+        return cls(distance, FAR, tuple(unknown), tuple(known), not np.isnan(distance))
 
 
 def summary(
@@ -86,6 +89,8 @@ def _short(text: str) -> str:
 
 def _how_far(near: Familiarity, name: str, modality: str) -> str:
     what = WHAT[modality]
+    if not near.taught:
+        return f"these weights were never taught {what}: what comes out is no more than a guess"
     if np.isnan(near.distance):
         return f"distance from the {what} that the encoder knows: not measured"
     text = f"distance from the {what} that the encoder knows: {near.distance:.1f} SD"

@@ -1,19 +1,11 @@
 from __future__ import annotations
 
-import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from insilico.encoders.alignment import align, clip_frames, even_spans, n_rows, overlap
-
-
-@pytest.mark.parametrize(
-    ("duration_s", "tr_s", "rows"),
-    [(1, 1, 2), (60, 1, 61), (3, 1, 4), (0.3, 1, 1), (1, 1.49, 1), (2.98, 1.49, 3), (0.9, 0.3, 4)],
-)
-def test_rows_stand_at_every_tr_from_start_to_end(duration_s: float, tr_s: float, rows: int):
-    assert n_rows(duration_s, tr_s) == rows
+from insilico.encoders.alignment import align, clip_frames, even_spans, overlap
+from insilico.spaces.timeline import rows
 
 
 def test_a_row_covers_the_two_tr_around_it():
@@ -31,7 +23,7 @@ def test_features_are_means_over_what_a_row_covers():
 @given(st.integers(1, 12), st.floats(0.2, 9), st.sampled_from([0.5, 1.0, 1.49]))
 def test_constant_features_stay_constant_in_every_row(tokens: int, seconds: float, tr_s: float):
     spans = even_spans(tokens, 0, seconds)[None]
-    aligned, present = align(torch.full((1, tokens, 2), 3.0), spans, n_rows(seconds, tr_s), tr_s)
+    aligned, present = align(torch.full((1, tokens, 2), 3.0), spans, rows(seconds, tr_s), tr_s)
     assert present.all()
     torch.testing.assert_close(aligned, torch.full_like(aligned, 3.0))
 

@@ -228,6 +228,17 @@ def test_kept_rows_have_timeline_and_time_and_average_to_the_response(folder: Pa
     assert mean.attrs.get("modality", "image") == modality
 
 
+def test_films_without_sound_are_encoded_as_such_beside_films_with_sound(folder: Path):
+    silent = dataset("film")
+    heard = silent.assign(sound=dataset("sound")["sound"]).assign_attrs(sampling_rate_hz=16_000)
+    some = heard.assign_coords(n_samples=("stimulus", [24_000, 0, 24_000, 0, 0]))
+    step = MaryNano(weights=str(folder))
+    mixed, without, with_sound = (step(one)["bold"].values for one in (some, silent, heard))
+    np.testing.assert_allclose(mixed[[1, 3, 4]], without[[1, 3, 4]], atol=1e-5)
+    np.testing.assert_allclose(mixed[[0, 2]], with_sound[[0, 2]], atol=1e-5)
+    assert np.abs(with_sound[1] - without[1]).max() > 1e-3
+
+
 def test_pictures_of_many_batches_keep_their_order(folder: Path):
     many = dataset("image", 70)
     response = MaryNano(weights=str(folder))(many)
@@ -267,6 +278,18 @@ def test_unknown_words_are_noted(folder: Path):
     assert (
         "1 words are unknown to the encoder: zebra"
         in MaryNano(weights=str(folder))(texts).attrs["note"]
+    )
+
+
+def test_what_the_weights_were_never_taught_is_noted(folder: Path, tmp_path: Path):
+    model = MaryNanoModel.from_pretrained(folder)
+    model.training_axes[MODALITIES.index("film")] = 0
+    model.save_pretrained(tmp_path)
+    step = MaryNano(weights=str(tmp_path))
+    assert step(dataset("film")).attrs["note"] == "these weights were never taught films"
+    assert "never taught" not in step(dataset("sound")).attrs.get("note", "")
+    assert "never taught" not in MaryNano(weights=str(folder))(dataset("film")).attrs.get(
+        "note", ""
     )
 
 
@@ -310,6 +333,18 @@ def test_pictures_from_elsewhere_are_far():
     elsewhere = dataset("image", 2).drop_vars("image")
     pixels = (("stimulus", "y_pixel", "x_pixel", "rgb"), noise[:2])
     assert "2 of 2 images" in MaryNano()(elsewhere.assign(image=pixels)).attrs["note"]
+
+
+def test_characters_that_are_not_read_are_unknown_words():
+    texts = ["a ☃ red 😀 dog", "dog☃ a - dog, 'dog' dog! dog$"]
+    given = dataset("text", 2).assign(caption=("stimulus", texts))
+    unknown = Presentation(given, MaryNano().model().config, MaryNano().model().tokenizer)
+    assert unknown.unknown_words() == ["☃", "😀", "dog☃", "-"]
+    assert "4 words are unknown to the encoder: ☃, 😀" in MaryNano()(given).attrs["note"]
+    with pytest.raises(StimulusError, match='^no word in "☃ 😀" that these weights can read$'):
+        MaryNano()(dataset("text", 1).assign(caption=("stimulus", ["☃  😀"])))
+    with pytest.raises(StimulusError, match='☃ …" that these weights'):
+        MaryNano()(dataset("text", 1).assign(caption=("stimulus", ["☃ " * 999])))
 
 
 def test_sounds_and_words_from_elsewhere_are_far():

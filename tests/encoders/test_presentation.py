@@ -61,6 +61,34 @@ def test_film_with_sound_is_seen_and_heard():
     assert batch.wave is not None
 
 
+def test_a_film_has_the_rows_of_its_events(tmp_path):
+    """2.5 s at 1 Hz are three frames, the last of them half a second on screen."""
+    pytest.importorskip("av")
+    from insilico.stimuli import events, presented
+
+    film = dataset("film", frame_rate_hz=1.0).isel(frame=slice(3))
+    film = film.assign_coords(n_frames=("stimulus", [3, 3, 2, 1, 1]))
+    film = film.assign_coords(duration_s=("stimulus", [2.5, 3.0, 1.2, 1.0, 0.4]))
+    heard = film.assign(sound=dataset("sound")["sound"]).assign_attrs(sampling_rate_hz=16_000)
+    for k, stimuli in enumerate((film, film.drop_vars("duration_s"), heard)):
+        grid = events.grid(presented.events(stimuli, tmp_path / str(k)))
+        assert shown(stimuli).rows.tolist() == grid.groupby("timeline").size().tolist()
+    assert shown(film).rows.tolist() == [3, 4, 2, 2, 1]
+
+
+def test_a_film_without_sound_among_films_with_sound_is_only_seen():
+    heard = dataset("film").assign(sound=dataset("sound")["sound"])
+    heard = heard.assign_attrs(sampling_rate_hz=16_000)
+    heard = heard.assign_coords(n_samples=("stimulus", [24_000, 0, 24_000, 0, 24_000]))
+    found = list(shown(heard).batches(64))
+    assert {tuple(numbers): batch.wave is None for numbers, batch in found} == {
+        (0, 2, 4): False,
+        (1, 3): True,
+    }
+    with pytest.raises(StimulusError, match="test-1: n_samples must lie between 0 and 24000"):
+        shown(heard.assign_coords(n_samples=("stimulus", [1, -1, 1, 1, 1])))
+
+
 def test_known_truth_beside_the_stimulus_is_not_shown():
     image = dataset("image").assign(caption=dataset("text")["caption"])
     (_, batch), *_ = shown(image).batches(64)
@@ -78,6 +106,7 @@ def test_known_truth_beside_the_stimulus_is_not_shown():
         (dataset("sound").expand_dims(channel=2, axis=2), "mono"),
         (dataset("sound").assign_coords(n_samples=("stimulus", [0, 1, 1, 1, 1])), "test-0"),
         (dataset("film", frame_rate_hz=0.0), "above 0"),
+        (dataset("film").assign_coords(duration_s=("stimulus", [9.0] * 5)), "test-0.*duration_s"),
         (dataset("film").isel(rgb=[0]), "uint8 .stimulus, frame, y_pixel, x_pixel, rgb"),
         (dataset("image").isel(rgb=[0]), "uint8 .stimulus, y_pixel, x_pixel, rgb"),
     ],

@@ -323,6 +323,17 @@ def test_a_film_is_seen_and_heard(tmp_path):
     assert events["type"].tolist() == ["Video", "Audio"] * 2
     assert events["duration"].tolist() == [2.0, 1.0, 3.0, 2.5]
     assert (np.load(events["filepath"][0]) == film[0, :4]).all()
+    timed = shown.assign_coords(duration_s=("stimulus", [1.75, 2.5])).isel(frame=slice(5))
+    timed = timed.assign_coords(n_frames=("stimulus", [4, 5]))
+    (tmp_path / "timed").mkdir()
+    write_media(timed.assign_attrs(modality="film", frame_rate_hz=2.0), tmp_path / "timed")
+    events = pd.read_csv(tmp_path / "timed" / "events.csv")
+    assert events["duration"].tolist() == [1.75, 1.0, 2.5, 2.5]
+    (tmp_path / "silent").mkdir()
+    silent = shown.assign_coords(n_samples=("stimulus", [0, 100]))
+    write_media(silent.assign_attrs(modality="film", frame_rate_hz=2.0), tmp_path / "silent")
+    events = pd.read_csv(tmp_path / "silent" / "events.csv")
+    assert events["type"].tolist() == ["Video", "Video", "Audio"]
 
 
 @pytest.mark.parametrize(

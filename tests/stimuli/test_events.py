@@ -11,7 +11,7 @@ import xarray as xr
 from insilico.errors import EventError, MissingPackage, StimulusError
 from insilico.schema import sample
 from insilico.stimuli.captions import Captions
-from insilico.stimuli.events import grid, read, rows, standard, write
+from insilico.stimuli.events import grid, read, standard, write
 from insilico.stimuli.sounds import RATE_HZ, read_sound
 
 IDS = {"coords": {"split": ("stimulus", ["given"])}, "attrs": {"source": "test"}}
@@ -30,34 +30,6 @@ def shown(**variables):
 def sounding(seconds):
     wave = np.linspace(-1, 1, round(seconds * RATE_HZ), dtype=np.float32)
     return shown(sound=wave).assign_attrs(modality="sound", sampling_rate_hz=RATE_HZ)
-
-
-# --- rows -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("seconds", "tr", "n"),
-    [
-        (1, 1, 2),  # the seed: an image has 2
-        (2.7, 1, 3),  # nine words: the seed's 3
-        (3.0, 1, 4),  # ten words: the seed's 4
-        (60, 1, 61),  # the seed says 60
-        (59.9, 1, 60),
-        (0.1, 1, 1),
-        (3 * 0.3, 0.3, 4),  # 0.8999999999999999 / 0.3
-        (10 * 0.1, 0.1, 11),
-        (60, 1.5, 41),
-        (100, 1.49, 68),
-    ],
-)
-def test_rows_of_a_duration(seconds, tr, n):
-    assert rows(seconds, tr) == n
-
-
-@pytest.mark.parametrize(("seconds", "tr"), [(0, 1), (-1, 1), (1, 0), (np.nan, 1), (np.inf, 1)])
-def test_rows_of_nothing(seconds, tr):
-    with pytest.raises(EventError, match="above 0 s"):
-        rows(seconds, tr)
 
 
 # --- tables ---------------------------------------------------------------------------------------
@@ -87,6 +59,7 @@ def test_order_is_timeline_first_seen_then_start_then_longer_first():
     given = (
         words(start=[0.0, 0.0]).loc[[0] * 5].assign(start=starts, duration=lasts, timeline=names)
     )
+    given["type"] = "Sentence"  # words do not go back in time
     table = standard(given)
     assert table["timeline"].tolist() == ["z", "z", "z", "a", "a"]
     assert table["start"].tolist() == [0, 1, 2, 0, 0]
@@ -144,6 +117,9 @@ def sound_event(folder, **columns):
         ({"modality": "sung"}, "row 1: unknown event modality 'sung'; one of: heard, read"),
         ({"stop": [0.3, 9.0]}, r"row 2: stop 9 is not start \+ duration"),
         ({"subject": ["s1", "s2"]}, "row 2: timeline 'a' has another subject before"),
+        ({"duration": [0.3, 0.0]}, "row 2: duration 0; an event of type Word lasts more than 0 s"),
+        ({"start": [0.0, 0.0]}, "row 2: timeline 'a' has two events of type Word at once"),
+        ({"start": [0.2, 0.0]}, "row 2: .* of type Word at once.* give each its own name"),
         ({"run": ["1", "2"]}, "row 2: timeline 'a' has another run before"),
     ],
 )
@@ -159,7 +135,21 @@ def test_each_mistake_is_named(columns, complaint):
         ({"filepath": "gone.wav"}, r"row 1: gone\.wav: no such file"),
         ({"offset": [0.0, -1.0]}, "row 2: offset -1 is negative"),
         ({"frequency": [-16e3, 0.0]}, "row 1: frequency -16000 is negative"),
-        ({"offset": [0.0, 9.0], "duration": [1.0, None]}, "row 2: duration -7 is negative"),
+        (
+            {"offset": [0.0, 9.0], "duration": [1.0, None]},
+            r"row 2: offset 9 is beyond the end of .*a\.wav, which lasts 2 s",
+        ),
+        ({"offset": [0.0, 9.0], "duration": [2.0, 1.0]}, "row 2: offset 9 is beyond the end"),
+        ({"offset": [0.0, 2.0], "duration": [2.0, None]}, "row 2: offset 2 is beyond the end"),
+        (
+            {"duration": [2.05, 2.5]},
+            r"row 2: duration 2.5 is longer than .*a\.wav plays: 2 s from offset 0 on",
+        ),
+        ({"offset": [0.0, 0.5]}, "row 2: duration 2 is longer than .* 1.5 s from offset 0.5 on"),
+        ({"duration": [0.0, 2.0]}, "row 1: duration 0; an event of type Audio lasts more than 0 s"),
+        ({"type": "Image", "start": [0.0, 1.0]}, "row 2: .* two events of type Image at once"),
+        ({"type": "Image", "duration": 0}, "row 1: duration 0; an event of type Image"),
+        ({"type": "Video", "duration": 0}, "row 1: duration 0; an event of type Video"),
         ({"start": [0.0, 1.5]}, "row 2: timeline 'a' has two events of type Audio at once"),
         ({"start": [1.5, 0.0]}, "row 1: timeline 'a' has two events of type Audio at once"),
         ({"start": [0.0, 0.0]}, "two timelines, give each its own name"),
@@ -171,8 +161,32 @@ def test_each_mistake_with_files_is_named(tmp_path, columns, complaint):
 
 
 def test_pieces_of_one_sound_follow_each_other(tmp_path):
-    table = standard(sound_event(tmp_path, start=[0.0, 2.0], offset=[0.0, 2.0]))
-    assert table["stop"].tolist() == [2.0, 4.0]
+    table = standard(sound_event(tmp_path, start=[0.0, 1.0], offset=[0.0, 1.0], duration=1))
+    assert table["stop"].tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("starts", "row"),
+    [
+        ([0.0, 0.3, 0.0, 0.3], 3),  # one timeline after the other
+        ([0.0, 0.0, 0.3, 0.3], 2),  # word by word
+        ([0.0, 0.3, 0.6, 0.1, 0.4, 0.7], 4),  # the second begins later
+    ],
+)
+def test_two_timelines_of_words_under_one_name_are_refused(starts, row):
+    given = words().loc[[0] * len(starts)].assign(start=starts)
+    with pytest.raises(EventError, match=f"row {row}: .*two events of type Word at once"):
+        standard(given)
+    given["timeline"] = ["a", "b", "a", "b", "a", "b"][: len(starts)]
+    if row == 2:
+        assert standard(given)["timeline"].tolist() == ["a", "a", "b", "b"]
+
+
+def test_words_of_speech_may_overlap_and_their_rows_be_in_any_order():
+    assert standard(words(start=[0.0, 0.2]))["stop"].tolist() == [0.3, 0.5]
+    assert standard(words(start=[0.3, 0.0]))["start"].tolist() == [0.0, 0.3]
+    both = standard(words(start=[0.0, 0.0], modality=["heard", "read"]))
+    assert both["modality"].tolist() == ["heard", "read"]
 
 
 @pytest.mark.parametrize(

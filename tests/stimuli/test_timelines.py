@@ -250,7 +250,7 @@ MIXED = "stimuli are of one modality: split the table"
             "'a': 2 events of type Audio; give each its own timeline",
         ),
         (
-            [("a", "Image", 0, 1, "a.png"), ("a", "Image", 0, 1, "b.png")],
+            [("a", "Image", 0, 1, "a.png"), ("a", "Image", 1, 1, "b.png")],
             "'a': 2 events of type Image",
         ),
         ([("a", "Image", 0, 3, "a.png")], "Image is shown for 3 s .* the whole can be shown, 1 s"),

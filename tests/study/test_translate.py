@@ -191,6 +191,12 @@ def test_words_that_the_encoder_does_not_know_are_named(store, tmp_path, capsys)
     assert yaml(tmp_path / "out")["found"]["unknown_words"] == ["zebra", "and", "5", "或"]
 
 
+def test_characters_that_the_tokenizer_leaves_out_are_unknown_words(store, tmp_path, capsys):
+    assert translate(store, "a ☃ red 😀 dog", tmp_path / "out", "--to", "text") == 0
+    assert "does not know: ☃, 😀; it knows a, apple," in capsys.readouterr().out
+    assert yaml(tmp_path / "out")["found"]["unknown_words"] == ["☃", "😀"]
+
+
 def test_a_recording_is_heard_at_16_khz(store, scene, tmp_path):
     wave = scene["sound"].values[0]
     wavfile.write(tmp_path / "a.wav", 48_000, np.stack([np.repeat(wave, 3)] * 2, 1))
@@ -233,7 +239,8 @@ def test_a_film_is_seen_frame_by_frame(store, scene, tmp_path):
     with Image.open(tmp_path / "out" / "seen.png") as seen:
         shown = [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(seen)]
     np.testing.assert_array_equal(shown, frames)
-    assert "films that the encoder knows: not measured" in result.summary
+    assert "these weights were never taught films" in result.summary
+    assert "these weights were never taught films" in yaml(tmp_path / "out")["found"]["note"]
 
 
 def test_ten_thousand_words_are_read(store, tmp_path):
@@ -257,6 +264,7 @@ def test_an_output_can_be_the_next_input(store, scene, tmp_path):
     ("what", "message"),
     [
         ("", "the text: an empty caption"),
+        ("☃ 😀", 'no word in "☃ 😀" that these weights can read'),
         ("boat.png", "boat.png: no such file; if these are words to read, say so with --text"),
         ("FOLDER", "is a folder"),
         ("FOLDER/empty.wav", "empty.wav: a sound of zero length"),
