@@ -215,7 +215,8 @@ def test_a_table_of_events_trains_as_the_stimuli_do_of_which_it_was_made(place: 
     pytest.importorskip("av")
     table = events(Scenes(split="train", n=8)(), place / "media")
     write(table, place / "table.csv")
-    in_rows(grid(table).sample(frac=1, random_state=0)).to_netcdf(place / "rows.nc")
+    rows = [own for _, own in grid(table).groupby("timeline", sort=False)]
+    in_rows(pd.concat([rows[k] for k in (3, 0, 7, 1, 6, 2, 5, 4)])).to_netcdf(place / "rows.nc")
     logs = []
     for stimuli in (
         {"kind": "events", "path": str(place / "table.csv")},
