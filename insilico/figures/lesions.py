@@ -45,7 +45,7 @@ def lesion_effects(estimate: xr.Dataset) -> Figure:
     y = np.arange(count)[::-1]
     panels[0].set_yticks(y, estimate["contrast"].values)
     panels[0].set_ylim(-0.7, count - 0.3)
-    figure.supxlabel(f"{estimate.attrs.get('statistic', 'effect')}", fontsize=7)
+    panels[len(panels) // 2].set_xlabel(f"{estimate.attrs.get('statistic', 'effect')}")
     figure.legend(handles=_legend(estimate), loc="outside upper right", ncols=5)
     footer(figure, estimate.attrs, stimuli_of(estimate))
     return figure

@@ -43,7 +43,7 @@ def translation_levels(estimate: xr.Dataset) -> Figure:
         axes.set_title(str(metric).replace("_", " "), loc="left")
     panels[0].set_yticks(np.arange(count)[::-1], estimate["contrast"].values)
     panels[0].set_ylim(-0.7, count - 0.3)
-    figure.supxlabel(str(estimate.attrs.get("statistic", "score")), fontsize=7)
+    panels[len(panels) // 2].set_xlabel(str(estimate.attrs.get("statistic", "score")))
     figure.legend(handles=_legend("reference" in estimate), loc="outside upper right", ncols=4)
     footer(figure, estimate.attrs, stimuli_of(estimate))
     return figure

@@ -107,6 +107,7 @@ def test_lesion_effects_draw_every_contrast(lesions):
     np.testing.assert_allclose(dots.get_offsets(), expected)
     assert sum(text.get_text() == "*" for text in panels[0].texts) == 1
     assert not panels[1].texts
+    assert panels[1].get_xlabel() == "effect"
     assert "Nothing propagates to other areas" in words(figure)
     assert "n = 20 stimuli" in words(figure)
 

@@ -70,6 +70,7 @@ def test_levels_show_value_interval_chance_and_reference(levels):
                 assert [value, value] in ends
     assert "simulated" in words(figure)
     assert "n = 20 stimuli" in words(figure)
+    assert figure.axes[1].get_xlabel() == "score"
 
 
 def test_examples_show_truth_and_every_condition(shown, made):
