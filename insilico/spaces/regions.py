@@ -52,6 +52,20 @@ def mask(region: str, *, atlas: str | None = None, of: xr.Dataset | None = None)
     return found
 
 
+def each(atlas: str | None, of: xr.Dataset) -> tuple[list[str], np.ndarray]:
+    """Return the regions of an atlas and which places of a response they hold, (region, place).
+
+    Without an atlas it is one region, ``cortex``. Regions that hold no place are left out.
+    """
+    everywhere = mask("lh | rh", of=of)
+    if atlas is None:
+        return ["cortex"], everywhere[None]
+    vertices, loaded = _vertices(of), atlases.load(atlas)
+    found = {name: loaded.mask(name)[vertices] & everywhere for name in loaded.regions}
+    kept = {name: where for name, where in found.items() if where.any()}
+    return list(kept), np.stack(list(kept.values()))
+
+
 def named(region: str) -> list[tuple[str, str]]:
     """Return atlas (or ``""``) and name of every region in an expression, hemispheres left out.
 

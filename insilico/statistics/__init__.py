@@ -10,6 +10,9 @@ KINDS = Registry(
         "encoding_accuracy": "insilico.statistics.accuracy:EncodingAccuracy",
         "paired": "insilico.statistics.paired:Paired",
         "levels": "insilico.statistics.levels:Levels",
-        "noise_ceiling": "insilico.statistics.ceilings:NoiseCeiling",
+        "explained_variance": "insilico.statistics.explained:ExplainedVariance",
+        "split_half": "insilico.statistics.halves:SplitHalf",
+        "draw_reliability": "insilico.statistics.draws:DrawReliability",
+        "noise_ceiling": "insilico.statistics.noise_ceiling:NoiseCeiling",
     },
 )

@@ -1,64 +1,178 @@
-"""Noise ceilings from repeats: reliabilities in R² units, never squared, never capped."""
+"""Noise ceilings from repeats: reliabilities in R² units, never squared, never capped.
+
+Six recipes go by the same name and give different numbers; each has its own name here
+(`VARIANTS`), and a result says which it took.
+"""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
-import xarray as xr
 
-from insilico.errors import SchemaError
-from insilico.schema import check, place_of
-from insilico.step import Step
+from insilico.errors import ParameterError, SchemaError, not_one_of
+from insilico.statistics.repeats import Repeats, summed
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One recipe for the variance of signal and of noise.
+
+    Attributes
+    ----------
+    source : str
+        Where it is used.
+    total : {"one", "ddof 0", "ddof 1", "components"}
+        The total variance: 1 by definition (z-scored betas), the variance over trials, or none:
+        both components from mean squares.
+    noise_ddof : int
+        Of the variance over an image's repeats.
+    rectified : bool
+        Whether a negative signal variance is set to zero.
+    z_scored : {"session", "repeat", "none"}
+        Within what the betas are z-scored first.
+    uneven : bool
+        Whether images may have different numbers of trials.
+    """
+
+    source: str
+    total: Literal["one", "ddof 0", "ddof 1", "components"]
+    noise_ddof: int = 1
+    rectified: bool = True
+    z_scored: Literal["session", "repeat", "none"] = "none"
+    uneven: bool = False
+
+
+VARIANTS = {
+    "anova": Variant(
+        "one-way random effects, Shrout and Fleiss (1979); unbiased, uneven repeats",
+        "components",
+        rectified=False,
+        uneven=True,
+    ),
+    "nsd": Variant("NSD, Allen et al. (2022): the released ncsnr maps", "one", z_scored="session"),
+    "glmsingle_matlab": Variant("GLMsingle, example 9, MATLAB", "ddof 1"),
+    "glmsingle_notebook": Variant("GLMsingle, example 9, notebook", "ddof 0"),
+    "things": Variant("THINGS-data, kknc", "one", z_scored="repeat"),
+    "laion": Variant("brain-score, LAION-fMRI", "one", noise_ddof=0, z_scored="session"),
+    "get_ncsnr": Variant(
+        "a public function get_ncsnr: noise of as many random trials of every image as the least "
+        "shown one has",
+        "ddof 0",
+        uneven=True,
+    ),
+}
+
+
+def variances(
+    repeats: Repeats, variant: str = "anova", every: Repeats | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the variances of signal and of noise, float64 (place,) each.
+
+    Parameters
+    ----------
+    repeats : Repeats
+        Of betas that were z-scored as the variant asks, see `VARIANTS`.
+    variant : str
+        ``"anova"`` is unbiased and needs neither z-scores nor even repeats.
+    every : Repeats, optional
+        Where `repeats` are trimmed (``"get_ncsnr"``): those of all trials, for the total variance.
+
+    Raises
+    ------
+    ParameterError
+        Unknown variant.
+    SchemaError
+        If no image has two trials, or the variant is not defined for uneven repeats.
+
+    Notes
+    -----
+    Noise is the mean over images of the variance over an image's repeats; under ``"anova"`` sums
+    of squares are pooled, ``MSW``, and the signal is ``(MSB - MSW) / k0`` with
+    ``k0 = (T - sum(k_i²) / T) / (I - 1)`` for T trials of I images.
+    """
+    about = known(variant)
+    _require_repeats(repeats, variant)
+    if about.total == "components":
+        return _components(repeats)
+    several = repeats.classes >= 2
+    classes, within = repeats.classes[several], repeats.within[several]
+    noise = (within / (classes - about.noise_ddof)[:, None]).sum(0) / (repeats.counts >= 2).sum()
+    total: np.ndarray | float = 1.0
+    if about.total != "one":
+        whole = every or repeats
+        squares = whole.between + whole.within.sum(0)
+        total = squares / (whole.trials - int(about.total[-1]))
+    signal = total - noise
+    return np.maximum(signal, 0) if about.rectified else signal, noise
+
+
+def known(variant: str) -> Variant:
+    """Return a variant by name, or raise `ParameterError`."""
+    if variant not in VARIANTS:
+        raise ParameterError(not_one_of("variant of the noise ceiling", variant, VARIANTS))
+    return VARIANTS[variant]
+
+
+def _require_repeats(repeats: Repeats, variant: str) -> None:
+    if repeats.counts.max() < 2:
+        raise SchemaError("noise ceiling: every image was shown once; some need two trials or more")
+    if len(repeats.counts) < 2:
+        raise SchemaError("noise ceiling: one image; at least two are needed")
+    if len(repeats.classes) > 1 and not VARIANTS[variant].uneven:
+        raise SchemaError(
+            f"noise ceiling: variant '{variant}' is defined for images with as many trials each; "
+            f"these have {', '.join(map(str, repeats.classes))}: keep those with "
+            f"{repeats.classes[-1]} (min_repeats), or take variant 'anova'"
+        )
+
+
+def _components(repeats: Repeats) -> tuple[np.ndarray, np.ndarray]:
+    counts, trials = repeats.counts, repeats.trials
+    within = repeats.within.sum(0) / (trials - len(counts))
+    between = repeats.between / (len(counts) - 1)
+    share = (trials - (counts**2).sum() / trials) / (len(counts) - 1)
+    return (between - within) / share, within
+
+
+def ceiling(signal: np.ndarray, noise: np.ndarray, counts: np.ndarray | int) -> np.ndarray:
+    """Return the noise ceiling of averages over repeats, as a fraction of variance.
+
+    ``S / (S + N * mean(1 / k_i))``; NaN where a place has no variance.
+
+    Parameters
+    ----------
+    signal, noise : (place,)
+    counts : int or int (image,)
+        Trials averaged for each image of the test set: one number, or one an image where they
+        differ.
+    """
+    noise = noise * np.mean(1 / np.asarray(counts, float))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(signal + noise > 1e-30, signal / (signal + noise), np.nan)
+
+
+def ncsnr(signal: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """Return the noise-ceiling signal-to-noise ratio, ``sqrt(S / N)``; of negative S it is 0."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.sqrt(np.maximum(signal, 0)) / np.sqrt(noise)
+
+
+def at_trials(value: np.ndarray, trials: float, other: float) -> np.ndarray:
+    """Return the ceiling of averages of `other` trials from that of `trials` trials.
+
+    Spearman and Brown's formula: with ``m = other / trials``, ``m r / (1 + (m - 1) r)``.
+    """
+    m = other / trials
+    return m * value / (1 + (m - 1) * value)
 
 
 def reliability(bold: np.ndarray) -> np.ndarray:
     """Return the noise ceiling of the mean over repeats, (place,), from (repeat, stimulus, place).
 
-    One-way random-effects analysis of variance, unbiased: ``1 - MSW / MSB``, which is ICC(1, k).
-    Facts: Shrout and Fleiss (1979), https://doi.org/10.1037/0033-2909.86.2.420. A constant place
-    has NaN.
+    Variant ``"anova"``: ``1 - MSW / MSB``, which is ICC(1, k).
     """
-    repeats = len(bold)
-    means = bold.mean(0, dtype=np.float64)
-    between = repeats * means.var(0, ddof=1)
-    within = ((bold - means) ** 2).sum(0, dtype=np.float64).mean(0) / (repeats - 1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(between > 0, 1 - within / between, np.nan)
-
-
-class NoiseCeiling(Step):
-    """Noise ceiling of each vertex or voxel, for the mean over the repeats at hand."""
-
-    kind: ClassVar[str] = "noise_ceiling"
-
-    def __call__(self, measured: xr.Dataset) -> xr.Dataset:
-        """Estimate the ceiling.
-
-        Parameters
-        ----------
-        measured : response, (repeat, stimulus, place)
-
-        Returns
-        -------
-        estimate, over place; `effect` is the ceiling of R² (its square root is that of r).
-        """
-        check(measured, "response")
-        if measured.sizes.get("repeat", 1) < 2:
-            raise SchemaError("noise_ceiling: at least two repeats are needed (repeats='keep')")
-        place = place_of(measured)
-        value = reliability(measured["bold"].transpose("repeat", "stimulus", place).values)
-        empty = np.full((1, len(value)), np.nan)
-        rows = dict.fromkeys(("ci_low", "ci_high", "p", "p_corrected"), empty)
-        rows |= {"effect": value[None], "n": np.full((1, len(value)), measured.sizes["stimulus"])}
-        return xr.Dataset(
-            {name: (("contrast", place), values) for name, values in rows.items()},
-            coords={"contrast": ["noise ceiling"], **{place: measured[place]}},
-            attrs={
-                "test": "one-way ANOVA, 1 - MSW / MSB = ICC(1, k)",
-                "null": "none",
-                "correction": "none",
-                "unit_of_inference": "stimulus",
-                "repeats": measured.sizes["repeat"],
-            },
-        )
+    repeats, stimuli, _ = bold.shape
+    signal, noise = variances(summed(bold, np.tile(np.arange(stimuli), repeats)))
+    return ceiling(signal, noise, repeats)

@@ -17,19 +17,10 @@ from insilico.statistics.accuracy import (
     region_products,
     standardised,
 )
-from insilico.statistics.ceilings import reliability
 from insilico.statistics.paired import Paired, interval, sign_flip_test, t_values
 from insilico.statistics.spins import region_contrast, rotation, spin_test, spins
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "stats"
-
-
-def test_reliability_equals_icc():
-    with np.load(GOLDEN / "noise_ceiling.npz") as data:
-        betas, ids = data["even_betas"], data["even_ids"]
-        expected = data["even_pingouin_icc1k"]
-    betas = np.stack([betas[ids == k] for k in np.unique(ids)], axis=1)
-    np.testing.assert_allclose(reliability(betas), expected, atol=1e-10)
 
 
 def test_region_products_permute_exactly():

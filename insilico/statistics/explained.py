@@ -1,0 +1,155 @@
+"""Explained variance of measured responses, as it is and as a share of what can be explained."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+import xarray as xr
+from pydantic import NonNegativeInt, PositiveInt
+
+from insilico.errors import SchemaError, SpaceError, listed
+from insilico.schema import check, place_of
+from insilico.spaces import atlases, regions
+from insilico.statistics import jackknife
+from insilico.statistics.ceilings import reliability
+from insilico.statistics.maps import with_maps
+from insilico.step import Step, generator
+
+
+def correlation(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return Pearson's r of the columns of two arrays (stimulus, place); of constant ones NaN."""
+    x, y = (a - a.mean(0, dtype=np.float64) for a in (x, y))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (x * y).sum(0) / np.sqrt((x**2).sum(0) * (y**2).sum(0))
+
+
+def determination(predicted: np.ndarray, measured: np.ndarray) -> np.ndarray:
+    """Return the coefficient of determination R² of each column; it has no lower bound."""
+    rest = ((measured - predicted) ** 2).sum(0, dtype=np.float64)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return 1 - rest / ((measured - measured.mean(0)) ** 2).sum(0, dtype=np.float64)
+
+
+class ExplainedVariance(Step):
+    """Share of the explainable variance that a prediction explains, by region.
+
+    Nothing is clipped: a place can lie above 1 or below 0 by chance, and averages of clipped
+    values are biased. `effect` is a region's pooled share, the sum of ``r |r|`` over the sum of
+    the noise ceilings (anova, averages of the repeats at hand).
+
+    Parameters
+    ----------
+    by : str, optional
+        Atlas whose regions are reported; otherwise all cortical places together.
+    n : int
+        Permutations of stimuli, and the most groups of stimuli that the interval's jackknife
+        leaves out.
+    seed : int
+    """
+
+    kind: ClassVar[str] = "explained_variance"
+    by: str | None = None
+    n: PositiveInt = 100
+    seed: NonNegativeInt = 0
+
+    def digests(self) -> dict[str, str]:
+        """Return the digest of the atlas."""
+        return {self.by: atlases.load(self.by).digest} if self.by else {}
+
+    def __call__(self, prediction: xr.Dataset, measured: xr.Dataset) -> xr.Dataset:
+        """Estimate the shares.
+
+        Parameters
+        ----------
+        prediction : response, (stimulus, place)
+        measured : response, (repeat, stimulus, place)
+            In the same space.
+
+        Returns
+        -------
+        estimate over contrast (the regions), with the `median` over places of the normalised
+        accuracy ``r |r| / ceiling`` and the share of places `above_one`. By place: `r`, `r2` (the
+        coefficient of determination, which also judges level and scale), `noise_ceiling` and
+        `normalised`.
+        """
+        x, bold = _side_by_side(prediction, measured)
+        y = bold.mean(0, dtype=np.float64)
+        value = reliability(bold)
+        names, masks = regions.each(self.by, measured)
+        r = correlation(x, y)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            normalised = np.where(value > 0, r * np.abs(r) / value, np.nan)
+        maps = {"r": r, "r2": determination(x, y), "noise_ceiling": value}
+        effect = _pooled(r, value, masks)
+        low, high = jackknife.interval(effect, self._without(x, bold, masks))
+        p, corrected = self._tested(x, y, value, masks, effect)
+        rows: dict[str, Any] = {"effect": effect, "ci_low": low, "ci_high": high}
+        rows |= {"p": p, "p_corrected": corrected, "n": np.full(len(names), len(x))}
+        rows["median"] = [np.nanmedian(normalised[mask]) for mask in masks]
+        rows["above_one"] = [np.nanmean(normalised[mask] > 1) for mask in masks]
+        return with_maps(
+            rows,
+            maps | {"normalised": normalised},
+            names,
+            self.by,
+            measured,
+            statistic="sum over places of r |r| over the sum of their noise ceilings",
+            test=f"above 0: {self.n} permutations of stimuli, one-sided",
+            null="prediction and measurement of different stimuli",
+            correction=f"maximum over {len(names)} regions",
+            interval="95 %, jackknife over stimuli (t)",
+            repeats=measured.sizes["repeat"],
+        )
+
+    def _without(self, x: np.ndarray, bold: np.ndarray, masks: np.ndarray) -> np.ndarray:
+        rng = generator(self.seed, "explained variance", "interval")
+        group = jackknife.groups(len(x), self.n, rng)
+        made = []
+        for g in range(group.max() + 1):
+            rest = group != g
+            part = bold[:, rest]
+            made.append(_pooled(correlation(x[rest], part.mean(0)), reliability(part), masks))
+        return np.array(made)
+
+    def _tested(
+        self,
+        x: np.ndarray,
+        y: np.ndarray,
+        value: np.ndarray,
+        masks: np.ndarray,
+        observed: np.ndarray,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        rng = generator(self.seed, "explained variance", "null")
+        orders = [rng.permutation(len(x)) for _ in range(self.n)]
+        null = np.array([_pooled(correlation(x[order], y), value, masks) for order in orders])
+        scale = null.std(0) + 1e-12
+        most = (null / scale).max(1)[:, None]
+        p = (1 + (null >= observed).sum(0)) / (1 + self.n)
+        return p, (1 + (most >= observed / scale).sum(0)) / (1 + self.n)
+
+
+def _pooled(r: np.ndarray, value: np.ndarray, masks: np.ndarray) -> np.ndarray:
+    explained = np.nan_to_num(r * np.abs(r))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (masks @ explained) / (masks @ np.nan_to_num(value))
+
+
+def _side_by_side(prediction: xr.Dataset, measured: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Return the prediction (stimulus, place) and the repeats (repeat, stimulus, place)."""
+    check(measured, "response")
+    check(prediction, "response")
+    if prediction.attrs["space"] != measured.attrs["space"]:
+        raise SpaceError(
+            f"explained_variance: the prediction lies in {prediction.attrs['space']}, the "
+            f"measurement in {measured.attrs['space']}"
+        )
+    if measured.sizes.get("repeat", 1) < 2:
+        raise SchemaError("explained_variance: the noise ceiling needs repeats (repeats='keep')")
+    missing = set(prediction["stimulus"].values) - set(measured["stimulus"].values)
+    if missing:
+        raise SchemaError(f"explained_variance: not measured: {listed(sorted(missing), 3)}")
+    place = place_of(measured)
+    ordered = measured.sel(stimulus=prediction["stimulus"].values)
+    bold = ordered["bold"].transpose("repeat", "stimulus", place).values
+    return prediction["bold"].transpose("stimulus", place).values, bold
