@@ -18,7 +18,7 @@ from insilico.phantom.scenes import ATTRIBUTES
 from insilico.phantom.shares import Row, share
 from insilico.phantom.stimuli import Scenes
 from insilico.scores.score import top1
-from insilico.statistics.accuracy import standardised
+from insilico.statistics.permutations import unit_columns
 
 TOLD = {"text": tuple(ATTRIBUTES), "sound": HEARD}
 """Attributes of a scene that each modality tells."""
@@ -63,7 +63,7 @@ def similarity(told: np.ndarray, seen: np.ndarray) -> np.ndarray:
     Every vertex is centred over the scenes of each modality: what all scenes share tells nothing.
     """
     told, seen = told - told.mean(0), seen - seen.mean(0)
-    return standardised(told.T).T @ standardised(seen.T)
+    return unit_columns(told.T).T @ unit_columns(seen.T)
 
 
 def readers(shown: xr.Dataset, attributes: tuple[str, ...]) -> np.ndarray:

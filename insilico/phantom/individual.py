@@ -15,7 +15,7 @@ from insilico.encoders.mary_nano import MaryNano
 from insilico.phantom import anatomy
 from insilico.phantom.cohort import Cohort
 from insilico.phantom.stimuli import Scenes
-from insilico.statistics.accuracy import standardised
+from insilico.statistics.permutations import unit_columns
 
 EARLY = "V1-V4"
 
@@ -40,10 +40,10 @@ def individual(folder: str, subject: str, n: int = 300, number: int = 1) -> xr.D
         `r` and `negative`, the share of vertices with r below 0 (model, region); `ceiling` of r.
     """
     scenes = Scenes(split="test", n=n)()
-    measured = standardised(Cohort().measure(scenes, number, mean=True))
+    measured = unit_columns(Cohort().measure(scenes, number, mean=True))
     models = {"average": MaryNano(), "own": MaryNano(weights=folder, subject=subject)}
     r = np.stack(
-        [(standardised(m(scenes)["bold"].values) * measured).sum(0) for m in models.values()]
+        [(unit_columns(m(scenes)["bold"].values) * measured).sum(0) for m in models.values()]
     )
     regions, ceiling = _regions(), np.sqrt(Cohort().ceiling(number))
     dims = ("model", "region")

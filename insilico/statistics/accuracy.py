@@ -12,18 +12,11 @@ from insilico.errors import SchemaError, listed
 from insilico.schema import check
 from insilico.spaces import atlases, fsaverage5
 from insilico.statistics.ceilings import reliability
+from insilico.statistics.permutations import unit_columns
 from insilico.statistics.spins import spin_test
 from insilico.step import Step, generator
 
 CHUNK = 2048
-
-
-def standardised(x: np.ndarray) -> np.ndarray:
-    """Return columns of mean zero and length one, float32; constant columns become zero."""
-    x = x - x.mean(0, dtype=np.float64)
-    length = np.sqrt((x**2).sum(0))
-    unit = np.divide(x, length, out=np.zeros_like(x), where=length > 1e-9)
-    return unit.astype(np.float32)
 
 
 def region_products(x: np.ndarray, y: np.ndarray, labels: np.ndarray, regions: int) -> np.ndarray:
@@ -128,7 +121,7 @@ class EncodingAccuracy(Step):
         """
         predicted, bold = _aligned(prediction, measured)
         labels = np.where(fsaverage5.medial_wall(), 0, atlases.load(self.by).labels)
-        x, y = standardised(predicted), standardised(bold.mean(0))
+        x, y = unit_columns(predicted), unit_columns(bold.mean(0))
         r = (x * y).sum(0, dtype=np.float64)
         noise_ceiling, wall = reliability(bold), fsaverage5.medial_wall()
         r[wall], noise_ceiling[wall] = np.nan, np.nan

@@ -15,9 +15,9 @@ from insilico.statistics.accuracy import (
     bootstrap_correlations,
     permutation_test,
     region_products,
-    standardised,
 )
 from insilico.statistics.paired import Paired, interval, sign_flip_test, t_values
+from insilico.statistics.permutations import unit_columns
 from insilico.statistics.spins import region_contrast, rotation, spin_test, spins
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "stats"
@@ -25,7 +25,7 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "stats"
 
 def test_region_products_permute_exactly():
     rng = np.random.default_rng(0)
-    x, y = (standardised(rng.standard_normal((9, 30))) for _ in range(2))
+    x, y = (unit_columns(rng.standard_normal((9, 30))) for _ in range(2))
     labels = rng.integers(0, 4, 30)
     products = region_products(x, y, labels, 3)
     order = rng.permutation(9)
@@ -50,7 +50,7 @@ def test_permutation_p_is_uniform_under_the_null():
     rng = np.random.default_rng(2)
     found = []
     for _ in range(200):
-        x, y = (standardised(rng.standard_normal((20, 12))) for _ in range(2))
+        x, y = (unit_columns(rng.standard_normal((20, 12))) for _ in range(2))
         products = region_products(x, y, np.repeat([1, 2, 3], 4), 3)
         found.append(permutation_test(products, 99, rng))
     alone, corrected = np.array(found).swapaxes(0, 1)
