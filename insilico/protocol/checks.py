@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from insilico.errors import not_one_of
-from insilico.protocol.document import Loc
+from insilico.protocol.document import Loc, merge
 from insilico.protocol.expand import CHANGEABLE, changed, rows_of
 from insilico.protocol.model import CHAIN, Protocol
 from insilico.protocol.regions import bound, region_complaints
@@ -141,9 +141,28 @@ def _inputs(protocol: Protocol, spec: dict[str, Any], loc: Loc) -> Iterator[Comp
         )
     if "measured" in needed and protocol.recording is None:
         yield loc, "it needs measured responses: add 'recording', or a preset"
+    if "subjects" in needed:
+        yield from _subjects(protocol, spec, loc)
+    if "prediction" in needed and "encoder" in spec:
+        encoder = merge({"it": protocol.encoder}, {"it": spec["encoder"]})["it"]
+        yield from complaints("encoder", encoder, (*loc, "encoder"))
     if "stimuli" in spec:
         stimuli = {**protocol.stimuli, **spec["stimuli"]} if "kind" not in spec["stimuli"] else {}
         yield from complaints("stimuli", stimuli or spec["stimuli"], (*loc, "stimuli"))
+
+
+def _subjects(protocol: Protocol, spec: dict[str, Any], loc: Loc) -> Iterator[Complaint]:
+    if protocol.recording is None:
+        yield loc, "it needs measured responses: add 'recording', or a preset"
+        return
+    named = spec.get("subjects")
+    if not isinstance(named, list) or len(named) < 3 or len(set(map(str, named))) < len(named):
+        met = f"met {named!r}; allowed: a list of 3 subjects or more, such as [1, 2, 5, 7]"
+        yield (*loc, "subjects"), met
+        return
+    for position, subject in enumerate(named):
+        recording = {**protocol.recording, "subject": subject}
+        yield from complaints("recording", recording, (*loc, "subjects", position))
 
 
 def needs(section: str, kind: str) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import xarray as xr
 
-from insilico.errors import SchemaError
+from insilico.errors import SchemaError, SpaceError, listed
 from insilico.protocol.expand import Row
 from insilico.protocol.regions import colour_of
 from insilico.schema import check
@@ -63,6 +63,37 @@ class Join(Step):
             chance_of_condition=(("condition", "metric"), chance.values),
         )
         return check(joined, "score")
+
+
+class Subjects(Step):
+    """Stack responses of several subjects to the same stimuli along a dimension `subject`."""
+
+    kind: ClassVar[str] = "subjects"
+
+    def __call__(self, *responses: xr.Dataset) -> xr.Dataset:
+        """Return one response, (subject, stimulus, place).
+
+        Parameters
+        ----------
+        *responses : response
+            In one space, with their subjects as attributes.
+        """
+        names = [str(response.attrs["subject"]) for response in responses]
+        if len(set(names)) < len(names):
+            raise SchemaError(f"subjects repeat: {listed(names)}; name each once")
+        spaces = sorted({str(response.attrs["space"]) for response in responses})
+        if len(spaces) > 1:
+            raise SpaceError(f"subjects are compared in one space; these lie in {listed(spaces)}")
+        joined = xr.concat(
+            responses,
+            "subject",
+            join="exact",
+            coords="minimal",
+            compat="override",
+            combine_attrs="drop_conflicts",
+        )
+        joined = joined.assign_coords(subject=names)
+        return check(joined, "response")
 
 
 def side_by_side(scores: tuple[xr.Dataset, ...] | list[xr.Dataset]) -> xr.Dataset:

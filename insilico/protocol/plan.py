@@ -9,7 +9,7 @@ from typing import Any
 from insilico.job import Job
 from insilico.protocol.document import merge
 from insilico.protocol.expand import Row, rows
-from insilico.protocol.join import Join
+from insilico.protocol.join import Join, Subjects
 from insilico.protocol.model import CHAIN, ONWARD, Protocol, Spec
 from insilico.protocol.regions import bound
 from insilico.protocol.steps import build, takes
@@ -225,21 +225,26 @@ class Planner:
     def statistic(self, name: str, score: Job | None) -> tuple[Job, list[str]]:
         """Return the job of an estimate, and which atlas stands for which in it."""
         spec, notes = bound(self.protocol.statistics[name], self.protocol.bindings)
-        shown = spec.get("stimuli") or MEASURED_STIMULI
         step = self.step("statistics", spec, seeded=True)
-        inputs = [self._input(what, shown, score) for what in takes(step)]
+        inputs = [self._input(what, spec, score) for what in takes(step)]
         return self.job(f"statistics {name}", step, *inputs, note="; ".join(notes)), notes
 
-    def _input(self, what: str, shown: Spec, score: Job | None) -> Job:
+    def _input(self, what: str, spec: Spec, score: Job | None) -> Job:
         if what == "scores" and score is not None:
             return score
-        protocol = self.protocol
+        protocol, shown = self.protocol, spec.get("stimuli") or MEASURED_STIMULI
         stimuli = self.stimuli(merge({"it": protocol.stimuli}, {"it": shown})["it"])
+        recording = protocol.recording or {}
         if what == "prediction":
-            return self.encoded(protocol.encoder, stimuli)
+            own = spec.get("encoder") or {}
+            return self.encoded(merge({"it": protocol.encoder}, {"it": own})["it"], stimuli)
         if what == "measured":
-            return self.recorded(protocol.recording or {}, stimuli, "fsaverage5", "keep")
-        raise TypeError(f"a statistic cannot be given '{what}': scores, prediction or measured")
+            return self.recorded(recording, stimuli, "fsaverage5", "keep")
+        if what == "subjects":
+            each = [{**recording, "subject": subject} for subject in spec["subjects"]]
+            found = [self.recorded(one, stimuli, "fsaverage5", "mean") for one in each]
+            return self.job("join subjects", Subjects(), *found)
+        raise TypeError(f"a statistic cannot be given '{what}'")
 
     # --- all ---
 

@@ -30,7 +30,11 @@ ROOMS = {
 }
 """Section of a protocol to the room that knows its kinds, and the table there."""
 
-TAKEN = {"adapter": ("pairs", "encoder"), "perturb": ("n",), "statistics": ("stimuli",)}
+TAKEN = {
+    "adapter": ("pairs", "encoder"),
+    "perturb": ("n",),
+    "statistics": ("stimuli", "subjects", "encoder"),
+}
 """Keys that the protocol itself uses and no step sees."""
 
 Complaint = tuple[Loc, str]

@@ -69,7 +69,9 @@ def _scores(score: xr.Dataset) -> list[str]:
 def _estimate(name: str, estimate: xr.Dataset) -> list[str]:
     what = str(estimate.attrs.get("statistic", estimate.attrs.get("test", "")))
     n = ", ".join(map(str, np.unique(estimate["n"].values).astype(int)))
-    lines = [f"{name}: {what} (n = {n} stimuli)"]
+    unit = str(estimate.attrs.get("unit_of_inference", "stimulus"))
+    units = {"stimulus": "stimuli"}.get(unit, f"{unit}s")
+    lines = [f"{name}: {what} (n = {n} {units})"]
     least = estimate.attrs.get("smallest_p", 0)
     if least > 0.01:
         lines.append(f"  with so few stimuli no p lies below {least:.3g}")
@@ -106,7 +108,9 @@ def _strongest(estimate: xr.Dataset) -> list[str]:
         most = column.isel(contrast=int(np.abs(column["effect"].values).argmax()))
         sure = column["effect"].values[column["p_corrected"].values < 0.05]
         row = _row(f"{metric}: {most['contrast'].item()}", most)
-        lines.append(f"{row}; of {column.sizes['contrast']} with p < .05: {_signs(sure)}")
+        tested = np.isfinite(column["p_corrected"].values).any()
+        many = f"; of {column.sizes['contrast']} with p < .05: {_signs(sure)}" if tested else ""
+        lines.append(row + many)
     return lines
 
 
@@ -121,7 +125,8 @@ def _row(label: str, one: xr.Dataset) -> str:
     )
     if "ceiling" in one:
         text += f", ceiling {one['ceiling'].item():.3f}"
-    text += f", p corrected {one['p_corrected'].item():.3g}"
+    if np.isfinite(one["p_corrected"].item()):
+        text += f", p corrected {one['p_corrected'].item():.3g}"
     if "p_spin_corrected" in one:
         beyond, p = one["gap_against_elsewhere"].item(), one["p_spin_corrected"].item()
         text += f"; gap to ceiling against elsewhere {beyond:+.3f}, p spin {p:.3g}"

@@ -12,6 +12,7 @@ KINDS = Registry(
         "levels": "insilico.statistics.levels:Levels",
         "explained_variance": "insilico.statistics.explained:ExplainedVariance",
         "split_half": "insilico.statistics.halves:SplitHalf",
+        "cross_subject": "insilico.statistics.subjects:CrossSubject",
         "draw_reliability": "insilico.statistics.draws:DrawReliability",
         "noise_ceiling": "insilico.statistics.noise_ceiling:NoiseCeiling",
     },
