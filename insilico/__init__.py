@@ -17,8 +17,11 @@ All names are loaded when they are first used.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from types import ModuleType
+
+os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # else every loading draws bars
 
 NAMES = {
     "Chain": "insilico.chain:Chain",

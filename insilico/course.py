@@ -11,6 +11,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+KEPT_S = 60.0
+"""Seconds of training that a kill may cost, and the step that it falls in."""
+
 Losses = dict[str, torch.Tensor]
 
 
@@ -105,11 +108,12 @@ class Course:
             Returns a text for the progress line.
         every : int
             Steps between progress lines, checkpoints and calls of `save` and `score`; the last step
-            has them too.
+            has them too. Slow steps are kept at least every `KEPT_S` seconds.
         score : callable, optional
             Returns the loss on held-out data, for `patience`.
         """
         start, recent = time.monotonic(), []
+        self._kept = start
         while self.step < self.steps and not self._enough():
             losses = losses_of(Draw(self.seed, self.step))
             self._update(torch.stack(list(losses.values())).sum())
@@ -123,6 +127,9 @@ class Course:
                 self._tell(means, report(), time.monotonic() - start)
                 if whole:
                     self._keep(save)
+            if time.monotonic() - self._kept >= KEPT_S:
+                self._keep(None)
+                print(f"{self.step}/{self.steps} checkpoint", flush=True)
         self._put_back_best()
 
     def _enough(self) -> bool:
@@ -193,6 +200,7 @@ class Course:
                 "worse": self._worse,
             },
         )
+        self._kept = time.monotonic()
         if save:
             save()
 
@@ -209,6 +217,7 @@ class Course:
         for optimizer, state in zip(self.optimizers, kept["optimizers"], strict=True):
             optimizer.load_state_dict(state)
         self.step = kept["step"]
+        print(f"resumed at step {self.step} of {self.steps} ({self.checkpoint})", flush=True)
         self._best, self._worse = kept.get("best", float("inf")), kept.get("worse", 0)
         for average, stored in zip(self.average, kept["average"], strict=True):
             average.copy_(stored)

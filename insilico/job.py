@@ -79,11 +79,12 @@ def carried(result: xr.Dataset, source: xr.Dataset | None, note: str = "") -> xr
     before = {} if source is None else source.attrs
     kept = {key: before[key] for key in CARRIED if key in before and key not in result.attrs}
     result = result.assign_attrs(kept)
-    said = [*_notes(result.attrs), *_notes(before), *_notes({"note": note})]
+    said = [*notes_of(result.attrs), *notes_of(before), *notes_of({"note": note})]
     return result.assign_attrs(note="; ".join(dict.fromkeys(said))) if said else result
 
 
-def _notes(attrs: Mapping[Any, Any]) -> list[str]:
+def notes_of(attrs: Mapping[Any, Any]) -> list[str]:
+    """Return the notes on a dataset one by one."""
     return [part for part in str(attrs.get("note", "")).split("; ") if part]
 
 

@@ -8,12 +8,13 @@ never enters a step's identity.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 import xarray as xr
@@ -25,7 +26,22 @@ from insilico.schema import short_digest
 Item = TypeVar("Item")
 
 
-class Step(BaseModel):
+if TYPE_CHECKING:  # the parameters of a step stay those of its fields
+    from pydantic._internal._model_construction import ModelMetaclass as _Made
+else:
+
+    class _Made(type(BaseModel)):
+        """Makes steps, and says in our words which parameters are wrong."""
+
+        def __call__(cls, *args: Any, **parameters: Any) -> Step:
+            """Return a step, or raise `ParameterError`."""
+            try:
+                return super().__call__(*args, **parameters)
+            except ValidationError as error:
+                raise ParameterError(explain(error, cls)) from error
+
+
+class Step(BaseModel, metaclass=_Made):
     """Base of every stage: a frozen set of parameters that can be called.
 
     Subclasses set `kind` (the name used in protocols) and raise `version` whenever the same
@@ -49,6 +65,13 @@ class Step(BaseModel):
     def digests(self) -> dict[str, str]:
         """Return digests of the files (weights, atlases) that the result depends on."""
         return {}
+
+    def ids(self) -> Collection[str] | None:
+        """Return the ids of the stimuli that are shown, or that a file has responses to.
+
+        None where any stimulus will do, or only the work itself tells.
+        """
+        return None
 
 
 @dataclass(frozen=True)
@@ -86,25 +109,31 @@ class Registry(Mapping[str, Any]):
         spec = {"kind": spec} if isinstance(spec, str) else dict(spec)
         if "kind" not in spec:
             raise ParameterError(f"{self.room}: 'kind' is missing; one of: {', '.join(self)}")
-        step = self[spec.pop("kind")]
-        try:
-            return step(**spec)
-        except ValidationError as error:
-            raise ParameterError(explain(error, step)) from error
+        return self[spec.pop("kind")](**spec)
 
 
 def explain(error: ValidationError, step: type[Step]) -> str:
     """Write pydantic's complaint as one line per parameter, with the allowed names."""
-    lines = []
+    kind, lines = getattr(step, "kind", step.__name__), []
     for item in error.errors():
-        name = ".".join(str(part) for part in item["loc"])
+        name = ".".join(map(str, item["loc"]))
         if item["type"] == "extra_forbidden":
-            lines.append(f"{step.kind}: {not_one_of('parameter', name, step.model_fields)}")
-        elif not name:  # the parameters do not fit together
-            lines.append(f"{step.kind}: {item['msg'].removeprefix('Value error, ')}")
+            lines.append(f"{kind}: {not_one_of('parameter', name, step.model_fields)}")
         else:
-            lines.append(f"{step.kind}.{name}: {item['msg']}, got {item['input']!r}")
+            lines.append(f"{kind}{'.' if name else ''}{name}: {in_words(item)}")
     return "; ".join(lines)
+
+
+def in_words(item: Mapping[str, Any]) -> str:
+    """Return what pydantic says of one value in our words: what was met, what is allowed."""
+    if item["type"] == "missing":
+        return "is missing; give it a value"
+    if item["type"] in ("literal_error", "enum"):
+        allowed = re.findall(r"'([^']*)'", str(item.get("ctx", {}).get("expected", "")))
+        return not_one_of("value", item["input"], allowed)
+    wanted = item["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    wanted = wanted.replace("valid tuple", "list in [ ]")
+    return f"met {item['input']!r}; allowed: {wanted}" if item["loc"] else wanted
 
 
 def generator(seed: int, *names: object) -> np.random.Generator:

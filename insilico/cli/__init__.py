@@ -17,7 +17,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return the exit status: 0 done, 2 an error that can be mended, 130 ^C."""
     arguments = parser().parse_args(argv)
     warnings.formatwarning = _warned
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # they would run through our lines
     from insilico.errors import InsilicoError
 
     try:

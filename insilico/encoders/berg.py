@@ -5,6 +5,7 @@ BERG (CC BY-NC 4.0) is not part of insilico and is never imported by it.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
@@ -15,11 +16,11 @@ from pydantic import model_validator
 
 from insilico.encoders import elsewhere
 from insilico.encoders.berg_responses import VOXELS, check_model, from_berg, onto
-from insilico.encoders.media import modality_of
 from insilico.encoders.precomputed import ids_of, picked
 from insilico.errors import ParameterError, SpaceError, StimulusError, listed
 from insilico.schema import check
 from insilico.spaces import nsd
+from insilico.spaces.presented import modality_of
 from insilico.spaces.responses import volumes
 from insilico.spaces.responses.files import named
 from insilico.step import Step, device
@@ -116,6 +117,10 @@ class Berg(Step):
             raise ParameterError(f"berg.folder: {self.folder} is no folder of BERG's data; {HOW}")
         paths["driver"] = elsewhere.driver("berg")
         return {name: elsewhere.digest(path) for name, path in paths.items()}
+
+    def ids(self) -> Collection[str] | None:
+        """Return the ids of the images in the files."""
+        return None if self.stimuli is None else ids_of(Path(self.stimuli).expanduser())
 
     def __call__(self, stimuli: xr.Dataset) -> xr.Dataset:
         """Return the responses to the stimuli, which the files must hold by id."""

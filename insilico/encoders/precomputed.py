@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -12,7 +12,7 @@ import xarray as xr
 from insilico.encoders.elsewhere import digest
 from insilico.errors import SchemaError, StoreError, listed
 from insilico.schema import check
-from insilico.spaces.responses.files import files_of, read_response
+from insilico.spaces.responses.files import files_of, held_ids, read_response
 from insilico.spaces.responses.rows import mean_rows
 from insilico.step import Step
 
@@ -39,6 +39,10 @@ class Precomputed(Step):
     def digests(self) -> dict[str, str]:
         """Return the digests of the file and of what stands beside it."""
         return {part.name: digest(part) for part in files_of(Path(self.file).expanduser())}
+
+    def ids(self) -> Collection[str]:
+        """Return the stimuli (or timelines) that NAME.response.json lists."""
+        return held_ids(Path(self.file).expanduser())
 
     def __call__(self, stimuli: xr.Dataset) -> xr.Dataset:
         """Return the responses to the stimuli, which the file must hold by id."""

@@ -6,6 +6,7 @@ Row semantics: https://github.com/facebookresearch/tribev2, ``TribeModel.predict
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar, Literal
@@ -14,11 +15,11 @@ import xarray as xr
 from pydantic import model_validator
 
 from insilico.encoders import elsewhere
-from insilico.encoders.media import write_media
 from insilico.encoders.precomputed import picked
 from insilico.encoders.segments import check_grid, segments_table, windows
 from insilico.errors import ParameterError, StoreError
 from insilico.schema import check
+from insilico.spaces import presented
 from insilico.spaces.responses.arrays import bold_of, from_array, read_arrays
 from insilico.spaces.responses.files import named
 from insilico.step import Step, device
@@ -28,6 +29,7 @@ WINDOW_S = 100.0
 HEMODYNAMIC_OFFSET_S = 5.0
 PREDS, SEGMENTS = "preds.npy", "segments.csv"
 """What a folder of predictions holds."""
+EVENTS = "events.csv"
 ATTRS = {
     "units": "run z",
     "subject": "group head",
@@ -112,6 +114,9 @@ def files_of(path: Path, segments: Any = None) -> tuple[Path, Any]:
 class Tribe(Step):
     """Encode with TRIBE v2: from a file of predictions, or live.
 
+    A live run is handed the table of `insilico.spaces.presented.events`: what is absent is black
+    frames, silence and a placeholder word.
+
     Attributes
     ----------
     file : str, optional
@@ -151,9 +156,17 @@ class Tribe(Step):
             preds, table = files_of(Path(self.file), self.segments)
             return {"preds": elsewhere.digest(preds), "segments": elsewhere.digest(table)}
         elsewhere.require(self.python, "tribev2", "tribe", HOW)
+        presented.writer()
         found = {"driver": elsewhere.digest(elsewhere.driver("tribe"))}
         folder = Path(self.weights).expanduser()
         return {**found, "weights": elsewhere.digest(folder)} if folder.is_dir() else found
+
+    def ids(self) -> Collection[str] | None:
+        """Return the timelines of the segments of a file."""
+        if self.file is None:
+            return None
+        _, table = files_of(Path(self.file), self.segments)
+        return dict.fromkeys(segments_table(table)["timeline"])
 
     def __call__(self, stimuli: xr.Dataset) -> xr.Dataset:
         """Return the responses to the stimuli, which `file` must hold by id."""
@@ -164,7 +177,8 @@ class Tribe(Step):
             return picked(response, ids, self.file, self.rows)
         elsewhere.require(self.python, "tribev2", "tribe", HOW)
         with TemporaryDirectory(prefix="insilico-") as folder:
-            write_media(stimuli, Path(folder))
+            events = presented.events(stimuli, Path(folder) / "media")
+            events.to_csv(Path(folder) / EVENTS, index=False)
             order = {"weights": self.weights, "device": device()}
             elsewhere.run(self.python, "tribe", Path(folder), order, (PREDS, SEGMENTS))
             about: dict[str, Any] = {"source": "TRIBE v2, live", "weights": self.weights}

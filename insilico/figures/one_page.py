@@ -132,21 +132,25 @@ def _read(page: Page, stimuli: xr.Dataset, one: xr.Dataset) -> None:
     page.text(LEFT, TOP - 2, quoted, fontsize=9, va="top", linespacing=1.35)
 
 
-def _heard(page: Page, stimuli: xr.Dataset, one: xr.Dataset, top: float = TOP) -> None:
+def _heard(
+    page: Page, stimuli: xr.Dataset, one: xr.Dataset, top: float = TOP, height: float = 22
+) -> None:
     n = int(one["n_samples"]) if "n_samples" in one.coords else one.sizes["sample"]
     if n:
         rate = int(stimuli.attrs["sampling_rate_hz"])
-        _spectrogram(page, LEFT, top, one["sound"].values[:n], rate)
+        _spectrogram(page, LEFT, top, one["sound"].values[:n], rate, height)
 
 
 def _watched(page: Page, stimuli: xr.Dataset, one: xr.Dataset) -> None:
     n = int(one["n_frames"]) if "n_frames" in one.coords else one.sizes["frame"]
-    side = SIDE / 2 - 0.5
+    side, rate = SIDE / 2 - 0.5, float(stimuli.attrs["frame_rate_hz"])
     for k, at in enumerate(np.unique(np.linspace(0, n - 1, 4).round().astype(int))):
         left, bottom = LEFT + (side + 1) * (k % 2), TOP - side - (side + 1) * (k // 2)
         _picture(page, left, bottom, side, one["film"].values[at])
+        box = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}
+        page.text(left + 0.6, bottom + 0.7, f"{at / rate:.3g} s", fontsize=5.5, bbox=box)
     if "sound" in one:
-        _heard(page, stimuli, one, TOP - SIDE - 4)
+        _heard(page, stimuli, one, TOP - SIDE - 2, 12)
 
 
 _INPUTS: dict[str, Callable[[Page, xr.Dataset, xr.Dataset], None]] = {
@@ -173,11 +177,14 @@ def _distance(page: Page, distance: float, world: float) -> None:
     axes.barh(0, high - low, 1, low, color="#ececec")
     axes.barh(0, world - low, 1, low, color="#a9a9a9")
     at = float(np.clip(distance, low + 0.2, high - 0.2))
-    axes.plot([at], [0.95], marker="v", markersize=5, color=INK, clip_on=False)
+    beyond = distance > high or distance < low  # the mark points past the end of the bar
+    mark, height = (">" if distance > high else "<", 0.0) if beyond else ("v", 0.95)
+    axes.plot([at], [height], marker=mark, markersize=5, color=INK, clip_on=False)
     axes.set(xlim=(low, high), ylim=(-0.5, 0.5))
     axes.set_xticks([0, world], ["0", f"{world:g}"])
     side = {"ha": "right", "x": at - 0.5} if at > 6 else {"ha": "left", "x": at + 0.5}
-    axes.text(y=0.75, s=f"{distance:.1f} SD", va="bottom", fontsize=6.5, **side)
+    said = f"{distance:.1f} SD" + (", beyond this bar" if beyond else "")
+    axes.text(y=0.75, s=said, va="bottom", fontsize=6.5, **side)
     axes.tick_params(length=1.5, pad=1.5)
     label = "SD from what the encoder knows\n(dark: 98 in 100 new scenes of its own)"
     page.text(LEFT, TOP - 67.3, label, fontsize=6, va="top", linespacing=1.25)

@@ -23,6 +23,10 @@ from insilico.figures.page import (
 )
 
 WINDOW, LOWEST_DB = 512, -50
+CHANCE = (
+    "chance: the mean over mismatched pairs, where what scenes share still counts (most words of a "
+    "caption), or 1 in the number of choices"
+)
 
 
 @styled
@@ -36,7 +40,7 @@ def translation_levels(estimate: xr.Dataset) -> Figure:
     """
     need(estimate, "translation_levels", "effect", "ci_low", "ci_high", "chance_level", "metric")
     metrics, count = estimate["metric"].values, estimate.sizes["contrast"]
-    figure = sheet(DOUBLE_MM, 30 + 6.5 * count)
+    figure = sheet(DOUBLE_MM, 36 + 6.5 * count)
     panels = np.atleast_1d(figure.subplots(1, len(metrics), sharey=True))
     for axes, metric in zip(panels, metrics, strict=True):
         _level(axes, estimate.sel(metric=metric))
@@ -45,8 +49,17 @@ def translation_levels(estimate: xr.Dataset) -> Figure:
     panels[0].set_ylim(-0.7, count - 0.3)
     panels[len(panels) // 2].set_xlabel(str(estimate.attrs.get("statistic", "score")))
     figure.legend(handles=_legend("reference" in estimate), loc="outside upper right", ncols=4)
-    footer(figure, estimate.attrs, stimuli_of(estimate))
+    footer(figure, estimate.attrs, stimuli_of(estimate), *_defined(estimate))
     return figure
+
+
+def _defined(estimate: xr.Dataset) -> list[str]:
+    """Return what each metric is, and what chance is."""
+    if "definition" not in estimate.coords:
+        return []
+    pairs = zip(estimate["metric"].values, estimate["definition"].values, strict=True)
+    each = [f"{str(metric).replace('_', ' ')}: {definition}" for metric, definition in pairs]
+    return [*each, CHANCE]
 
 
 def _level(axes, one: xr.Dataset) -> None:

@@ -44,11 +44,18 @@ class Scenes(Step):
 
     def __call__(self) -> xr.Dataset:
         """Return stimuli with `image`, `caption` and the five attributes as coordinates."""
-        numbers = range(self.start, self.start + self.n)
-        scenes = [draw_scene(self.world, self.split, number) for number in numbers]
+        scenes = self._scenes()
         stimuli = dataset(scenes, sounds=self.sounds or self.modality == "sound")
         stimuli.attrs["modality"] = self.modality
         return stimuli.assign_coords(split=("stimulus", [self.split] * self.n))
+
+    def ids(self) -> list[str]:
+        """Return the ids of the scenes."""
+        return [scene.id for scene in self._scenes()]
+
+    def _scenes(self) -> list[Scene]:
+        numbers = range(self.start, self.start + self.n)
+        return [draw_scene(self.world, self.split, number) for number in numbers]
 
 
 def _stack(scenes: list[Scene], make: Callable[[Scene], np.ndarray], what: str) -> np.ndarray:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import ClassVar
 
 import xarray as xr
 
 from insilico.errors import SchemaError, SpaceError, listed
+from insilico.job import notes_of
 from insilico.protocol.expand import Row
 from insilico.protocol.regions import colour_of
 from insilico.schema import check
@@ -22,20 +23,26 @@ class Join(Step):
     condition, name, region, colour : tuple of str
         Label of each condition, its name in the protocol, the region that it perturbs, and that
         region's colour in its atlas.
+    notes : tuple of str
+        Which atlas stands for which: notes on the protocol, not on a condition.
     """
 
     kind: ClassVar[str] = "join"
+    version: ClassVar[int] = 2  # notes say whose they are
     condition: tuple[str, ...]
     name: tuple[str, ...]
     region: tuple[str, ...]
     colour: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, rows: Iterable[Row]) -> Join:
         """Return the step that joins the scores of these conditions."""
+        rows = list(rows)
         labels = [(row.name, row.base, row.region, colour_of(row.perturb or {})) for row in rows]
         condition, name, region, colour = zip(*labels, strict=True)
-        return cls(condition=condition, name=name, region=region, colour=colour)
+        notes = tuple(dict.fromkeys(note for row in rows for note in row.notes))
+        return cls(condition=condition, name=name, region=region, colour=colour, notes=notes)
 
     def __call__(self, *scores: xr.Dataset) -> xr.Dataset:
         """Return one score, (condition, stimulus, draw, metric).
@@ -54,7 +61,8 @@ class Join(Step):
         parts = [scores[k : k + each] for k in range(0, len(scores), each)]
         rows = [side_by_side(part) for part in parts]
         chance = xr.concat([row["chance"].reset_coords(drop=True) for row in rows], "condition")
-        joined = stacked([row.drop_vars("chance") for row in rows], self.condition)
+        plain = [row.drop_vars("chance") for row in rows]
+        joined = noted(stacked(plain, self.condition), plain, self.name, self.notes)
         joined = joined.assign_coords(
             name=("condition", list(self.name)),
             region=("condition", list(self.region)),
@@ -128,3 +136,35 @@ def stacked(datasets: list[xr.Dataset], labels: tuple[str, ...] | list[str]) -> 
         data_vars="all",
     )
     return joined.assign_coords(condition=list(labels))
+
+
+def noted(
+    joined: xr.Dataset,
+    datasets: Sequence[xr.Dataset],
+    names: Sequence[str],
+    shared: Collection[str] = (),
+) -> xr.Dataset:
+    """Return datasets that were stacked with the notes of all; a note on some names them.
+
+    Parameters
+    ----------
+    joined : Dataset
+        What `stacked` made of them.
+    datasets : list of Dataset
+    names : list of str
+        Of each one's condition.
+    shared : list of str
+        Notes that are on none of them alone.
+    """
+    whose: dict[str, dict[str, None]] = {}
+    for dataset, name in zip(datasets, names, strict=True):
+        for note in notes_of(dataset.attrs):
+            whose.setdefault(note, {})[name] = None
+    everywhere = set(names)
+    said = [
+        note if note in shared or everywhere <= set(some) else f"{listed(some, 4)}: {note}"
+        for note, some in whose.items()
+    ]
+    attrs = {key: value for key, value in joined.attrs.items() if key != "note"}
+    joined.attrs = {**attrs, **({"note": "; ".join(said)} if said else {})}
+    return joined

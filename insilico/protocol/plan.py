@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from insilico.job import Job
 from insilico.protocol.document import merge
 from insilico.protocol.expand import Row, rows
+from insilico.protocol.first import First
 from insilico.protocol.join import Join, Subjects
 from insilico.protocol.model import CHAIN, ONWARD, Protocol, Spec
 from insilico.protocol.regions import bound
-from insilico.protocol.steps import build, takes
+from insilico.protocol.steps import build, kinds, takes
 from insilico.schema import canonical, short_digest
 from insilico.step import Step
 
 SEEDED = ("decoder", *ONWARD)
 MEASURED_STIMULI = {"split": "test", "n": 300}
-"""What a statistic on responses shows, if it does not say."""
+"""What a statistic on responses shows, if it does not say; own files are shown as they are."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,10 @@ class Planner:
 
     def training(self, adapter: Spec) -> Job:
         """Return the job of the stimuli of an adapter's pairs."""
-        return self.stimuli({**(self.protocol.training or {}), "n": adapter["pairs"]})
+        training, n = self.protocol.training or {}, adapter["pairs"]
+        if "n" in _fields(training):
+            return self.stimuli({**training, "n": n})
+        return self.job(f"{_told(training)} {n}", First(n=n), self.stimuli(training))
 
     def encoded(self, encoder: Spec, stimuli: Job) -> Job:
         """Return the job of synthetic responses on fsaverage5."""
@@ -232,7 +236,9 @@ class Planner:
     def _input(self, what: str, spec: Spec, score: Job | None) -> Job:
         if what == "scores" and score is not None:
             return score
-        protocol, shown = self.protocol, spec.get("stimuli") or MEASURED_STIMULI
+        protocol = self.protocol
+        usual = {k: v for k, v in MEASURED_STIMULI.items() if k in _fields(protocol.stimuli)}
+        shown = spec.get("stimuli") or usual
         stimuli = self.stimuli(merge({"it": protocol.stimuli}, {"it": shown})["it"])
         recording = protocol.recording or {}
         if what == "prediction":
@@ -283,6 +289,10 @@ def _without_what_the_plan_sets(data: dict[str, Any]) -> None:
     for section, keys in {"training": ("n",), "recording": ("space", "repeats")}.items():
         for key in keys:
             data.get(section, {}).pop(key, None)
+
+
+def _fields(stimuli: Spec) -> Collection[str]:
+    return kinds("stimuli")[stimuli["kind"]].model_fields
 
 
 def _told(spec: Mapping[str, Any]) -> str:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from insilico.errors import ProtocolError, did_you_mean, not_one_of
 from insilico.protocol.checks import cross_checks
 from insilico.protocol.document import Document, assigned, merged, read_document
+from insilico.protocol.held import planned
 from insilico.protocol.model import CHAIN, Condition, Protocol
 from insilico.protocol.steps import Complaint, told
 from insilico.spaces.shipped import shipped
@@ -74,7 +75,7 @@ def read(file: str | Path, changes: Mapping[str, Any] | None = None) -> Reading:
         With ``file:line:key: what was met; what is allowed; the fix``.
     """
     document = complete(find(file), changes)
-    found = list(problems(document))
+    found = _all(document)
     if found:
         raise ProtocolError(_first(found, document))
     return Reading(Protocol.model_validate(document.data), document)
@@ -83,7 +84,11 @@ def read(file: str | Path, changes: Mapping[str, Any] | None = None) -> Reading:
 def mistakes(file: str | Path, changes: Mapping[str, Any] | None = None) -> list[str]:
     """Return every mistake of a protocol that can be parsed, one line each."""
     document = complete(find(file), changes)
-    return lines(problems(document), document)
+    return lines(_all(document), document)
+
+
+def _all(document: Document) -> list[Complaint]:
+    return problems(document) or list(planned(Protocol.model_validate(document.data)))
 
 
 def complete(path: Path, changes: Mapping[str, Any] | None = None) -> Document:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -13,7 +12,7 @@ from pydantic import ValidationError
 
 from insilico.errors import InsilicoError, not_one_of
 from insilico.protocol.document import Loc
-from insilico.step import Registry, Step
+from insilico.step import Registry, Step, in_words
 
 ROOMS = {
     "stimuli": "stimuli",
@@ -87,15 +86,9 @@ def told(error: ValidationError, loc: Loc, known: list[str]) -> Iterator[Complai
         if item["type"] == "extra_forbidden":
             yield (*loc, *inside), not_one_of("key", inside[-1], known)
         elif item["type"] == "missing":
-            yield loc, f"'{'.'.join(map(str, inside))}' is missing; give it a value"
-        elif item["type"] in ("literal_error", "enum"):
-            allowed = re.findall(r"'([^']*)'", str(item.get("ctx", {}).get("expected", "")))
-            yield (*loc, *inside), not_one_of("value", item["input"], allowed)
+            yield loc, f"'{'.'.join(map(str, inside))}' {in_words(item)}"
         else:
-            wanted = item["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-            wanted = wanted.replace("valid tuple", "list in [ ]")
-            met = f"met {item['input']!r}; allowed: " if inside else ""  # else: do not fit together
-            yield (*loc, *inside), f"{met}{wanted}"
+            yield (*loc, *inside), in_words(item)
 
 
 def build(section: str, spec: Mapping[str, Any], seed: int | None = None) -> Step:

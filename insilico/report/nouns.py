@@ -9,8 +9,8 @@ import pandas as pd
 import xarray as xr
 
 import insilico
-from insilico.job import Job
-from insilico.protocol.join import Join, stacked
+from insilico.job import Job, notes_of
+from insilico.protocol.join import Join, noted, stacked
 from insilico.protocol.plan import Branch, Plan
 from insilico.run.runner import obtain
 from insilico.run.store import Store
@@ -59,6 +59,8 @@ class Assembly:
             return None
         datasets = [obtain(job, self.store) for _, job in there]
         joined = stacked(datasets, [branch.row.name for branch, _ in there])
+        bases = [branch.row.base for branch, _ in there]
+        joined = noted(joined, datasets, bases, notes_of({"note": self.plan.note}))
         for name in KEPT:
             texts = [str(dataset.attrs.get(name, "")) for dataset in datasets]
             if len(set(texts)) > 1:
@@ -106,12 +108,22 @@ def table(estimates: dict[str, xr.Dataset]) -> pd.DataFrame:
         frame = estimate[rows].drop_dims(("vertex", "voxel"), errors="ignore")
         frame = _with_dims(frame, estimate).to_dataframe().reset_index()
         frame.insert(0, "statistic", name)
-        frame["note"] = estimate.attrs.get("note", "")
+        frame["note"] = [_note_of(contrast, estimate) for contrast in frame["contrast"]]
         frames.append(frame)
     table = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
     first = ["statistic", "contrast", "metric", "region", *NOUNS["estimate"].variables]
     ordered = [column for column in first if column in table]
     return table[ordered + [column for column in table if column not in ordered]]
+
+
+def _note_of(contrast: str, estimate: xr.Dataset) -> str:
+    """Return the notes on an estimate but those on other conditions that it has as contrasts."""
+    others = {str(name) for name in estimate["contrast"].values} - {contrast}
+    found = []
+    for note in notes_of(estimate.attrs):
+        names = set(note.partition(": ")[0].split(", "))
+        found += [note] if not names & others or contrast in names else []
+    return "; ".join(found)
 
 
 def _with_dims(frame: xr.Dataset, estimate: xr.Dataset) -> xr.Dataset:

@@ -77,6 +77,7 @@ class Levels(Step):
                 "contrast": list(self.of),
                 "metric": scores["metric"].values,
                 "direction": ("metric", scores["direction"].values),
+                "definition": ("metric", scores["definition"].values),
                 **({"against": ("contrast", list(self.against))} if self.against else {}),
             },
             attrs={

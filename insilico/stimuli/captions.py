@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 from collections import Counter
 from pathlib import Path
@@ -13,13 +14,15 @@ import xarray as xr
 from pydantic import model_validator
 
 from insilico.errors import StimulusError
-from insilico.schema import check
+from insilico.schema import check, short_digest
 from insilico.step import Step
 from insilico.stimuli.files import digest
 from insilico.stimuli.reading import column_of, ids_in, table_of, text_of
 
 Places = list[tuple[str, str, str]]
 """Id, text, and the place that a complaint names."""
+ID_WORDS, ID_CHARACTERS = 5, 40
+"""How much of a caption its id shows."""
 
 
 class Captions(Step):
@@ -32,7 +35,8 @@ class Captions(Step):
     Attributes
     ----------
     text : list of str
-        The captions themselves; ids are ``caption-000001`` and so on.
+        The captions themselves, each once; ids are their first words and a digest of all words,
+        such as ``a-red-boat-fbbb4a1d``.
     path : path
         ``.txt``: one a line (empty lines at the end are left out), ids are the file's name and the
         line. ``.csv``, ``.tsv``: a column; ids are in column ``id``, else the file's name and the
@@ -43,6 +47,7 @@ class Captions(Step):
     """
 
     kind: ClassVar[str] = "captions"
+    version: ClassVar[int] = 2  # ids
     text: tuple[str, ...] = ()
     path: Path | None = None
     column: str = "caption"
@@ -64,12 +69,20 @@ class Captions(Step):
             raise StimulusError("captions: name either a path or the text itself")
         return [self.path.expanduser()] if self.path else []
 
-    def __call__(self) -> xr.Dataset:
-        """Return stimuli with `caption`."""
+    def _found(self) -> Places:
         files = self._files()
         found = _from_file(files[0], self.column) if files else _from_list(self.text)
         if not found:
             raise StimulusError(f"{files[0]}: no captions in this file")
+        return found
+
+    def ids(self) -> list[str]:
+        """Return the ids of the captions."""
+        return [name for name, _, _ in self._found()]
+
+    def __call__(self) -> xr.Dataset:
+        """Return stimuli with `caption`."""
+        found = self._found()
         captions = [plain(text, place) for _, text, place in found]
         return check(
             xr.Dataset(
@@ -107,7 +120,23 @@ def plain(text: str, place: str) -> str:
 
 
 def _from_list(texts: tuple[str, ...]) -> Places:
-    return [(f"caption-{n:06d}", text, f"caption {n}") for n, text in enumerate(texts, 1)]
+    found: dict[str, tuple[str, str]] = {}
+    for n, given in enumerate(texts, 1):
+        text = plain(given, f"caption {n}")
+        if (name := _id_of(text)) in found:
+            raise StimulusError(
+                f"caption {n} has the words of {found[name][1]}, and so its id '{name}'; give each "
+                "once, or a table with ids of your own (captions.csv: id,caption)"
+            )
+        found[name] = (text, f"caption {n}")
+    return [(name, *told) for name, told in found.items()]
+
+
+def _id_of(text: str) -> str:
+    """Return the first words of a caption, and a digest of all; capitals and marks do not count."""
+    words = re.findall(r"\w+", text.casefold())
+    shown = "-".join(words[:ID_WORDS])[:ID_CHARACTERS]
+    return f"{shown or 'caption'}-{short_digest(words or text)[:8]}"
 
 
 def _from_file(file: Path, column: str) -> Places:

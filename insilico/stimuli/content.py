@@ -7,9 +7,9 @@ from math import ceil
 from pathlib import Path
 
 from insilico.errors import EventError, listed
+from insilico.spaces.presented import PLACEHOLDER, Event
 from insilico.spaces.timeline import IMAGE_S
 from insilico.stimuli.events import NEARLY_S, lasts
-from insilico.stimuli.presented import PLACEHOLDER, Event
 from insilico.stimuli.sounds import LOST_S
 
 NOTHING = {"Video": r"black-\d+\.mkv", "Audio": r"silence-\d+\.flac"}

@@ -15,15 +15,13 @@ import numpy as np
 import pandas as pd
 
 from insilico.errors import EventError, listed, not_one_of
+from insilico.spaces.presented import LABELS, OF_TYPES, ORDER
 from insilico.spaces.timeline import rows
 from insilico.stimuli.films import film_head
 from insilico.stimuli.reading import SEPARATORS, table_of
 from insilico.stimuli.sounds import LOST_S, sound_head
 
-LABELS = ("subject", "session", "task", "run")
 NUMBERS = ("start", "duration", "frequency", "offset", "stop")
-ORDER = ("type", "start", "duration", "timeline", *LABELS)
-OF_TYPES = ("filepath", "frequency", "offset", "text", "modality")
 PLAYED = ("Video", "Audio")
 FILES = (*PLAYED, "Image", "Fmri")
 TEXTS = ("Word", "Sentence", "Text")

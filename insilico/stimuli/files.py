@@ -91,6 +91,10 @@ class Files(Step):
         """Return a digest of every file."""
         return {str(file): digest(file) for file in self.files().values()}
 
+    def ids(self) -> Collection[str] | None:
+        """Return the ids of the files, unless broken ones will be left out."""
+        return self.files() if self.broken == "stop" else None
+
     def __call__(self) -> xr.Dataset:
         """Return stimuli, one a file; see the kind for the variables."""
         return self.of(self.files())

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from math import ceil, gcd
 from pathlib import Path
+from threading import RLock
 from typing import Any, ClassVar
 
 import numpy as np
 import xarray as xr
 
 from insilico.errors import StimulusError
+from insilico.spaces.presented import RATE_HZ
 from insilico.stimuli.files import Files
 from insilico.stimuli.lazy import FileArray, lazy
 
-RATE_HZ = 16_000
 LONGEST_S = 120
 BLOCK = 1 << 20
 RATES_HZ = (1_000, 768_000)
@@ -167,8 +169,35 @@ def _named(path: Path) -> Iterator[None]:
     import soundfile
 
     try:
-        yield
+        with _unheard():
+            yield
     except (soundfile.SoundFileError, OSError, TypeError) as error:
         raise StimulusError(
             f"{path}: not a sound, or a damaged one (wav, flac, ogg and mp3 can be read)"
         ) from error
+
+
+_ONE_AT_A_TIME = RLock()
+
+
+@contextmanager
+def _unheard() -> Iterator[None]:
+    """Keep what libmpg123 itself writes of a damaged file off the screen, to descriptor 2.
+
+    The descriptor is the whole process's: what another thread writes there in these milliseconds
+    is lost too. One thread at a time does this, so that each finds the descriptor as it was.
+    """
+    with _ONE_AT_A_TIME:
+        try:
+            kept = os.dup(2)
+        except OSError:  # stderr is closed: nothing can be heard
+            yield
+            return
+        try:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, 2)
+            os.close(nowhere)
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)

@@ -61,6 +61,10 @@ class Table(Step):
         held = [path for column in self._kinds() if column in table for path in table[column]]
         return {str(path): digest(path) for path in [file, *held]}
 
+    def ids(self) -> list[str] | None:
+        """Return the ids of the rows, unless broken files will be left out."""
+        return list(self._table()[1].index) if self.broken == "stop" else None
+
     def __call__(self) -> xr.Dataset:
         """Return stimuli with the variables that the table's columns name."""
         file, table = self._table()

@@ -56,6 +56,10 @@ class Events(Step):
         named = filter(None, read(file)["filepath"].unique())
         return {str(path): digest(path) for path in [file, *map(Path, named)]}
 
+    def ids(self) -> list[str]:
+        """Return the names of the timelines."""
+        return list(read(self.path.expanduser())["timeline"].unique())
+
     def __call__(self) -> xr.Dataset:
         """Return stimuli with `caption`, `sound`, `image`, or `film` (and its `sound`)."""
         file = self.path.expanduser()

@@ -24,7 +24,8 @@ class Part(BaseModel):
         File of a response on fsaverage5, by stimulus or in rows: NetCDF, or what
         `insilico.read_response` reads.
     order : {"lh,rh", "rh,lh"}, optional
-        Which hemisphere comes first in an array, if NAME.response.json does not say it.
+        Which hemisphere comes first in an array, if NAME.response.json does not say it. Where there
+        is no such file at all, item k of the array is the response to stimulus k.
     recording : mapping, optional
         In place of a file, a recording as in a protocol.
     share : float

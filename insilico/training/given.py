@@ -11,8 +11,11 @@ from insilico.errors import ParameterError, SchemaError, listed
 from insilico.protocol.steps import build
 from insilico.schema import check, digest, short_digest
 from insilico.spaces import fsaverage5
-from insilico.spaces.responses.files import SUFFIXES, named, read_response
+from insilico.spaces.responses.files import BESIDE, SUFFIXES, files_of, named, read_response
 from insilico.training.document import Part
+
+UNSAID = {"units": "not said", "subject": "not said", "hemodynamic_offset_s": 0.0}
+"""Of an array without NAME.response.json: its items are in the order of the stimuli."""
 
 Given = tuple[xr.Dataset, xr.Dataset]
 """Stimuli, and the responses to them."""
@@ -23,7 +26,7 @@ def given_by(part: Part) -> Given:
     stimuli = build("stimuli", part.stimuli)()
     if part.response is not None:
         with named(part.response):
-            return stimuli, _whole(_read(part.response, part.order))
+            return stimuli, _whole(_read(part.response, part.order, stimuli))
     return stimuli, _whole(build("recording", part.recording or {})(stimuli))
 
 
@@ -34,10 +37,17 @@ def identity_of(part: Part, response: xr.Dataset) -> dict[str, Any]:
     return {"stimuli": stimuli, "response": digest(response)}
 
 
-def _read(file: Path, order: str | None) -> xr.Dataset:
+def _read(file: Path, order: str | None, stimuli: xr.Dataset) -> xr.Dataset:
     """Return a response from a file of the field, or, of any other name, from a NetCDF file."""
     if file.name.endswith(SUFFIXES):
-        return read_response(file, order=order)
+        bare = not any(part.name.endswith(BESIDE) for part in files_of(file))
+        if bare and order is None:
+            raise ParameterError(
+                f"nothing says whose responses these are ({file.name}{BESIDE} would); if item k of "
+                "an array is the response to stimulus k, say which half is first: order: lh,rh"
+            )
+        said: dict[str, Any] = {"stimuli": stimuli["stimulus"].values, **UNSAID} if bare else {}
+        return read_response(file, order=order, **said)
     if order is not None:
         raise ParameterError("order is for .npy and .npz files; leave it out")
     try:

@@ -69,10 +69,21 @@ def summary(
     if "sound" in forms:
         rate = int(made.attrs["sampling_rate_hz"])
         seconds = made.sizes["sample"] / rate
-        lines.append(f"sound.wav: {seconds:g} s at {rate} Hz, made from the caption alone")
+        said = f"sound.wav: {seconds:g} s at {rate} Hz, made from the caption alone"
+        scale = loudness(made["sound"].values[0, 0])
+        softer = f"; made softer, × {scale:.3g}, so that its peak is 1 and nothing is clipped"
+        lines.append(said + (softer if scale < 1 else ""))
     lines.append(_how_far(near, Path(preset).stem, str(stimuli.attrs.get("modality", "image"))))
     lines += _strange_words(near)
     return "\n".join(lines) + "\n"
+
+
+def loudness(wave: np.ndarray) -> float:
+    """Return by what a decoded sound is multiplied when it is written.
+
+    1, unless its peak is above full scale (1), where players clip: then 1 / peak.
+    """
+    return 1.0 / max(1.0, float(np.abs(wave).max(initial=0.0)))
 
 
 def _titled(spec: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ from insilico.report.folder import Folder, as_yaml
 from insilico.run.portable import portable
 from insilico.run.store import write_bytes, write_entry, writing
 from insilico.stimuli.files import digest
-from insilico.translate.told import Familiarity
+from insilico.translate.told import Familiarity, loudness
 
 FORMS = {"image": "image", "text": "caption", "sound": "sound"}
 """What can be asked for, and the variable of a reconstruction that holds it."""
@@ -91,7 +91,8 @@ def _decoded(one: xr.Dataset, forms: list[str]) -> dict[str, bytes]:
     if "text" in forms:
         found["caption.txt"] = f"{one['caption'].values}\n".encode()
     if "sound" in forms:
-        found["sound.wav"] = wav(one["sound"].values, int(one.attrs["sampling_rate_hz"]))
+        wave = one["sound"].values
+        found["sound.wav"] = wav(wave * loudness(wave), int(one.attrs["sampling_rate_hz"]))
     return found
 
 

@@ -20,6 +20,7 @@ class TribeModel:
         return cls()
 
     def predict(self, events, verbose=True):
+        events.to_csv(__file__ + ".csv", index=False)
         rows, segments = [], []
         for timeline, group in events.groupby("timeline", sort=False):
             first, last = group.start.min(), (group.start + group.duration).max()
@@ -29,10 +30,9 @@ class TribeModel:
         return np.stack(rows), segments
 
 def signal(group, k):
-    seed = sum(map(ord, "".join(group.text.dropna()))) if "text" in group else 0
-    for name in (group.filepath.dropna() if "filepath" in group else []):
-        data = open(name, "rb").read()
-        seed += sum(data) + len(name.split(".")[-1])
+    seed = sum(map(ord, "".join(group.text.dropna())))
+    for name in group.filepath.dropna():
+        seed += sum(open(name, "rb").read()[-4000:])  # the head of a WAV has the time
     return np.random.default_rng(seed * 1000 + k).standard_normal(20484)
 """
 
@@ -42,16 +42,7 @@ class ChunkEvents:
     def __call__(self, events): return events
 def standardize_events(events):
     assert {"type", "start", "duration", "timeline"} <= set(events)
-    return events
-"""
-
-MOVIEPY = """
-import numpy as np
-class ImageSequenceClip:
-    def __init__(self, sequence, fps): self.frames, self.fps = sequence, fps
-    def write_videofile(self, filename, codec, logger):
-        assert filename.endswith(".mp4") and codec == "libx264" and self.fps > 0
-        np.stack(self.frames).tofile(filename)
+    return events.assign(stop=events["start"] + events["duration"])
 """
 
 BERG = """
@@ -79,7 +70,7 @@ class BERG:
 def python_with(folder: Path, *packages: str) -> str:
     """Return a program that is this Python with stand-ins of these packages."""
     sources = {
-        "tribev2": {"tribev2.py": TRIBE, "neuralset/__init__.py": "", "moviepy.py": MOVIEPY,
+        "tribev2": {"tribev2.py": TRIBE, "neuralset/__init__.py": "",
                     "neuralset/events/__init__.py": "",
                     "neuralset/events/transforms.py": NEURALSET,
                     "neuralset/events/utils.py": NEURALSET},

@@ -89,6 +89,24 @@ def test_modalities_are_learned_together(tmp_path: Path):
     assert learner.held_out(lessons)() < 0.6 * before
 
 
+def test_slow_steps_are_kept_by_the_clock(tmp_path: Path, monkeypatch, capsys):
+    import torch
+
+    from insilico import course
+
+    net = torch.nn.Linear(2, 1)
+    optimizer = torch.optim.SGD(net.parameters(), 0.1)
+    slow = course.Course({"net": net}, [optimizer], 3, tmp_path / "c.pt", 0)
+    clock = iter(range(0, 10_000, 40))  # seconds at every look
+    monkeypatch.setattr(course.time, "monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr(slow, "_enough", lambda: slow.step == 2)  # killed before the last step
+    slow.run(lambda draw: {"loss": net(torch.ones(1, 2)).sum()}, every=100)
+    assert "2/3 checkpoint" in capsys.readouterr().out
+    again = course.Course({"net": net}, [optimizer], 3, tmp_path / "c.pt", 0)
+    assert again.step == 2
+    assert "resumed at step 2 of 3" in capsys.readouterr().out
+
+
 def test_resumed_training_equals_uninterrupted(tmp_path: Path):
     lessons = [greys(), texts()]
     whole, cut, again = random_model(), random_model(), random_model()

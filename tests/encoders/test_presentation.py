@@ -64,7 +64,8 @@ def test_film_with_sound_is_seen_and_heard():
 def test_a_film_has_the_rows_of_its_events(tmp_path):
     """2.5 s at 1 Hz are three frames, the last of them half a second on screen."""
     pytest.importorskip("av")
-    from insilico.stimuli import events, presented
+    from insilico.spaces import presented
+    from insilico.stimuli import events
 
     film = dataset("film", frame_rate_hz=1.0).isel(frame=slice(3))
     film = film.assign_coords(n_frames=("stimulus", [3, 3, 2, 1, 1]))

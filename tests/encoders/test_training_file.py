@@ -130,8 +130,11 @@ def reported(out: Path) -> list[int]:
     return [json.loads(line)["step"] for line in (out / "training.log").read_text().splitlines()]
 
 
-def test_a_killed_training_goes_on_and_is_done_once(place: Path, killed: Path):
+def test_a_killed_training_goes_on_and_is_done_once(
+    place: Path, killed: Path, capsys: pytest.CaptureFixture[str]
+):
     train_encoder(place / "killed.yaml", killed)
+    assert f"resumed at step 4 of 6 ({killed}/checkpoint.pt)" in capsys.readouterr().out
     assert reported(killed) == [2, 4, 5, 6]
     before = (killed / "model.safetensors").stat().st_mtime_ns
     train_encoder(place / "killed.yaml", killed)
@@ -209,8 +212,8 @@ def in_rows(rows: pd.DataFrame) -> xr.Dataset:
 
 
 def test_a_table_of_events_trains_as_the_stimuli_do_of_which_it_was_made(place: Path):
+    from insilico.spaces.presented import events
     from insilico.stimuli.events import grid, write
-    from insilico.stimuli.presented import events
 
     pytest.importorskip("av")
     table = events(Scenes(split="train", n=8)(), place / "media")
@@ -306,6 +309,20 @@ def test_responses_in_the_files_of_the_field_are_read(place: Path, tmp_path: Pat
     np.testing.assert_array_equal(read["bold"], response["bold"])
     assert read["stimulus"].values.tolist() == response["stimulus"].values.tolist()
     assert read.attrs["source"] == "my scanner"
+
+
+def test_a_bare_array_with_its_order_is_taken_item_by_item(place: Path, tmp_path: Path):
+    with xr.open_dataset(place / "me.nc") as opened:
+        response = opened.load()
+    np.save(tmp_path / "bare.npy", response["bold"].values)
+    shown, read = given_by(part_of(tmp_path / "bare.npy", order="lh,rh"))
+    np.testing.assert_array_equal(read["bold"], response["bold"])
+    assert read["stimulus"].values.tolist() == shown["stimulus"].values.tolist()
+    np.save(tmp_path / "bare.npy", response["bold"].values[:-1])
+    with pytest.raises(SchemaError, match=rf"bare.npy: bold has {N - 1} items, but there are {N}"):
+        given_by(part_of(tmp_path / "bare.npy", order="lh,rh"))
+    with pytest.raises(ParameterError, match=r"bare.npy: .*order"):
+        given_by(part_of(tmp_path / "bare.npy"))
 
 
 def test_a_response_that_is_no_netcdf_or_of_another_length_is_told_with_its_name(

@@ -13,18 +13,17 @@ from made_elsewhere import python_with
 
 import insilico as isi
 from insilico.encoders import KINDS
-from insilico.encoders.media import write_media
 from insilico.errors import (
     InsilicoError,
     MissingPackage,
     ParameterError,
     SchemaError,
     SpaceError,
-    StimulusError,
     StoreError,
 )
 from insilico.schema import check
 from insilico.spaces import fsaverage5
+from insilico.spaces.presented import events
 from insilico.spaces.responses.rows import at_acquisition, mean_rows
 
 WALL = fsaverage5.medial_wall()
@@ -256,6 +255,10 @@ def with_sound():
     return shown.assign_attrs(modality="sound", sampling_rate_hz=16000)
 
 
+def name_of(path):
+    return path.rpartition("/")[2]
+
+
 @pytest.mark.parametrize(
     ("shown", "rows"),
     [(stimuli("x", "y"), [1, 1]), (with_words(), [2, 1]), (with_sound(), [1, 3])],
@@ -268,8 +271,22 @@ def test_a_live_run_hands_over_rows_of_every_stimulus(tmp_path, shown, rows):
     assert found.attrs["source"] == "TRIBE v2, live"
     assert found.attrs["weights"] == "facebook/tribev2"
     assert len(np.unique(found["bold"].values[:, 0])) == len(names)  # every stimulus reached it
+    expected = events(shown, tmp_path / "media")
+    given = pd.read_csv(tmp_path / "site" / "tribev2.py.csv", keep_default_na=False)
+    for column in ("type", "start", "duration", "timeline", "frequency", "offset", "text"):
+        assert given[column].tolist() == expected[column].tolist()
+    assert {*given["type"]} == {"Video", "Audio", "Word"}  # also of what is absent
+    assert [*map(name_of, given["filepath"])] == [*map(name_of, expected["filepath"])]
     again = KINDS.build({**spec, "rows": "mean"})(shown.isel(stimulus=[1]))
     np.testing.assert_array_equal(again["bold"], mean_rows(found)["bold"][1:])
+
+
+def test_a_live_run_gives_every_word_those_before_it(tmp_path):
+    KINDS.build({"kind": "tribe", "python": python_with(tmp_path, "tribev2")})(with_words())
+    given = pd.read_csv(tmp_path / "site" / "tribev2.py.csv", keep_default_na=False)
+    words = given[(given["type"] == "Word") & (given["timeline"] == "cat")]
+    assert words["context"].tolist()[:3] == ["a", "a cat", "a cat sits"]
+    assert (given["context"] == "").sum() == 4  # black frames and silence of two
 
 
 @pytest.mark.parametrize(
@@ -288,73 +305,6 @@ def test_another_python_does_not_see_our_packages(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "ours"))
     python = python_with(tmp_path, "tribev2")
     assert KINDS.build({"kind": "tribe", "python": python})(with_words()).sizes["stimulus"] == 2
-
-
-# --- media ----------------------------------------------------------------------------------------
-
-
-def test_events_say_when_every_word_is_read_after_which_others(tmp_path):
-    write_media(with_words(), tmp_path)
-    events = pd.read_csv(tmp_path / "events.csv")
-    assert set(events["type"]) == {"Word"}
-    cat = events[events["timeline"] == "cat"]
-    np.testing.assert_allclose(cat["start"], 0.3 * np.arange(6))
-    assert cat["context"].tolist()[2] == "a cat sits"
-
-
-def test_sounds_are_written_without_their_padding(tmp_path):
-    from scipy.io import wavfile
-
-    shown = with_sound()
-    write_media(shown, tmp_path)
-    events = pd.read_csv(tmp_path / "events.csv")
-    assert events["duration"].tolist() == [1.0, 2.5]
-    rate, wave = wavfile.read(events["filepath"][0])
-    assert rate == 16000
-    assert (wave == shown["sound"].values[0, :16000]).all()
-
-
-def test_a_film_is_seen_and_heard(tmp_path):
-    film = np.random.default_rng(0).integers(0, 255, (2, 6, 8, 8, 3), np.uint8)
-    dims = ("stimulus", "frame", "y_pixel", "x_pixel", "rgb")
-    shown = with_sound().assign(film=(dims, film)).assign_coords(n_frames=("stimulus", [4, 6]))
-    write_media(shown.assign_attrs(modality="film", frame_rate_hz=2.0), tmp_path)
-    events = pd.read_csv(tmp_path / "events.csv")
-    assert events["type"].tolist() == ["Video", "Audio"] * 2
-    assert events["duration"].tolist() == [2.0, 1.0, 3.0, 2.5]
-    assert (np.load(events["filepath"][0]) == film[0, :4]).all()
-    timed = shown.assign_coords(duration_s=("stimulus", [1.75, 2.5])).isel(frame=slice(5))
-    timed = timed.assign_coords(n_frames=("stimulus", [4, 5]))
-    (tmp_path / "timed").mkdir()
-    write_media(timed.assign_attrs(modality="film", frame_rate_hz=2.0), tmp_path / "timed")
-    events = pd.read_csv(tmp_path / "timed" / "events.csv")
-    assert events["duration"].tolist() == [1.75, 1.0, 2.5, 2.5]
-    (tmp_path / "silent").mkdir()
-    silent = shown.assign_coords(n_samples=("stimulus", [0, 100]))
-    write_media(silent.assign_attrs(modality="film", frame_rate_hz=2.0), tmp_path / "silent")
-    events = pd.read_csv(tmp_path / "silent" / "events.csv")
-    assert events["type"].tolist() == ["Video", "Video", "Audio"]
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"modality": "smell"}, "unknown modality of these stimuli 'smell'; one of: sound"),
-        ({"sampling_rate_hz": 0}, "need the attribute sampling_rate_hz, above 0; it is 0"),
-    ],
-)
-def test_stimuli_that_cannot_be_shown_are_refused(tmp_path, change, message):
-    with pytest.raises(StimulusError, match=message):
-        write_media(with_sound().assign_attrs(change), tmp_path)
-
-
-def test_empty_captions_and_empty_sounds_are_named(tmp_path):
-    (tmp_path / "a").mkdir()
-    empty = with_words().assign(caption=("stimulus", ["a cat", " "]))
-    with pytest.raises(StimulusError, match="stimulus dog: nothing to show"):
-        write_media(empty, tmp_path / "a")
-    with pytest.raises(StimulusError, match="stimulus bell: nothing to show"):
-        write_media(with_sound().assign_coords(n_samples=("stimulus", [0, 1])), tmp_path)
 
 
 # --- in a protocol --------------------------------------------------------------------------------

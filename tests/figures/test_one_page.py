@@ -25,7 +25,13 @@ def stimuli(modality, caption="a red car", **more):
         values = values.astype(np.float32) if modality == "sound" else values
         held[modality] = (modality, (DIMS[modality], values))
     name, values = held[modality]
-    attrs = {"source": "test", "modality": modality, "sampling_rate_hz": 16_000, **more}
+    attrs = {
+        "source": "test",
+        "modality": modality,
+        "sampling_rate_hz": 16_000,
+        "frame_rate_hz": 2.0,
+    }
+    attrs |= more
     coords = {"stimulus": ["a"], "split": ("stimulus", ["given"])}
     return xr.Dataset({name: values}, coords, attrs)
 
@@ -94,6 +100,8 @@ def test_a_film_with_sound_is_seen_and_heard(response, made):
     film = stimuli("film").assign(stimuli("sound").data_vars)
     figure = one_page(film, response, made)
     assert "Seen and heard" in words(figure)
+    for time in ("0 s", "0.5 s", "1.5 s", "2 s"):  # of frames 0, 1, 3, 4 at 2 a second
+        assert f" {time} " in words(figure)
     assert len(pictures(figure)) == 7
 
 
@@ -116,14 +124,12 @@ def test_far_and_near_are_marked(response, made):
     assert "does not describe it" in words(far)
     assert "-0.5 SD" in words(near)
     assert "does not describe it" not in words(near)
-    at = [
-        line.get_xdata()[0]
-        for figure in (far, near)
-        for axes in figure.axes
-        for line in axes.lines
-        if line.get_marker() == "v"
-    ]
-    assert at[0] > 2.6 > at[1] == -0.5
+    assert "beyond this bar" in words(far)
+    assert "beyond this bar" not in words(near)
+    marks = [axes.lines[0] for figure in (far, near) for axes in figure.axes if axes.lines]
+    assert [mark.get_marker() for mark in marks] == [">", "v"]
+    assert marks[0].get_xdata()[0] > 2.6
+    assert marks[1].get_xdata()[0] == -0.5
 
 
 @pytest.mark.parametrize(

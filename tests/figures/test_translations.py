@@ -56,6 +56,12 @@ def shown(made):
     return own.assign(caption=("stimulus", ["true 0", "true 1", "true 2"]))
 
 
+def test_metrics_and_their_chance_are_explained(levels):
+    meant = ("metric", ["CLIP's cosine", "1 if heard"])
+    said = words(translation_levels(levels.assign_coords(definition=meant)))
+    assert "clip cosine: CLIP's cosine; sound object: 1 if heard; chance: the mean over" in said
+
+
 def test_levels_show_value_interval_chance_and_reference(levels):
     figure = translation_levels(levels)
     for axes, metric in zip(figure.axes, levels["metric"].values, strict=True):

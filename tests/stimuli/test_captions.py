@@ -23,9 +23,30 @@ def written(path, text, encoding="utf-8"):
 def test_captions_of_a_protocol():
     stimuli = KINDS.build({"kind": "captions", "text": ["a cat", "two  dogs\n"]})()
     schema.check(stimuli, "stimuli")
-    assert told(stimuli) == {"caption-000001": "a cat", "caption-000002": "two dogs"}
+    assert told(stimuli) == {"a-cat-e77a0bc9": "a cat", "two-dogs-e6609c1d": "two dogs"}
     assert stimuli.attrs["modality"] == "text"
-    assert told(Captions(text="a cat")()) == {"caption-000001": "a cat"}
+
+
+def test_the_id_of_a_caption_is_its_own_wherever_it_stands():
+    (cat,) = Captions(text="a cat")().stimulus.values
+    assert cat in Captions(text=["a dog", " a  cat"])().stimulus.values
+    long = [f"The man, who sat still on the {place}" for place in ("mat", "hat")]
+    first, second = Captions(text=long)().stimulus.values
+    assert first.rpartition("-")[0] == second.rpartition("-")[0] == "the-man-who-sat-still"
+    assert first != second
+    names = Captions(text=["\u732b \u732b", "\u2603", "\u2604", "word" * 100])().stimulus.values
+    assert [name.rpartition("-")[0] for name in names] == [
+        "\u732b-\u732b",
+        "caption",
+        "caption",
+        "word" * 10,
+    ]
+    assert Captions(text="A cat!")().stimulus.values.tolist() == [cat]
+    for again in ("a cat", "A cat!"):
+        with pytest.raises(
+            StimulusError, match="caption 3 has the words of caption 1, .*, or a ta"
+        ):
+            Captions(text=["a cat", "a dog", again])()
 
 
 def test_text_file_a_caption_a_line(tmp_path):
@@ -50,7 +71,7 @@ def test_coco(tmp_path):
 
 def test_10_000_words_are_a_caption():
     words = " ".join(["word"] * 10_000)
-    assert told(Captions(text=words)())["caption-000001"] == words
+    assert [*told(Captions(text=words)()).values()] == [words]
 
 
 def test_any_character_stays_and_equal_texts_are_equal():
@@ -59,7 +80,8 @@ def test_any_character_stays_and_equal_texts_are_equal():
         "cafe\u0301 \U0001f431 \u732b \U00013080 \u200d\ufffd",
     )
     assert composed != apart
-    assert set(told(Captions(text=[composed, apart])()).values()) == {composed}
+    assert set(told(Captions(text=composed)()).values()) == {composed}
+    assert told(Captions(text=composed)()) == told(Captions(text=apart)())
 
 
 @pytest.mark.parametrize("text", ["", "  \t\n", "\u200b\u00a0", "\u0007"])

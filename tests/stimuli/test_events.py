@@ -210,9 +210,11 @@ def test_tables_without_rows_or_columns(table, complaint):
 
 def made(stimuli, folder):
     pytest.importorskip("av")
-    from insilico.stimuli.presented import events
+    from insilico.spaces.presented import events
 
-    return events(stimuli, folder)
+    table = events(stimuli, folder)
+    pd.testing.assert_frame_equal(table, standard(table))  # it is made in the one form
+    return table
 
 
 def times(table, kind):
@@ -305,6 +307,8 @@ def test_what_cannot_be_presented_is_refused(tmp_path):
         made(stimuli.assign_attrs(modality="text"), tmp_path / "b")
     with pytest.raises(StimulusError, match="a sound without samples"):
         made(sounding(1).assign_coords(n_samples=("stimulus", [0])), tmp_path / "c")
+    with pytest.raises(StimulusError, match="have 16000 Hz, these 8000: resample them"):
+        made(sounding(1).assign_attrs(sampling_rate_hz=8000), tmp_path / "f")
     stimuli["caption"] = ("stimulus", [" "])
     with pytest.raises(StimulusError, match="sample-000000: an empty caption"):
         made(stimuli.assign_attrs(modality="text"), tmp_path / "d")
@@ -314,7 +318,7 @@ def test_what_cannot_be_presented_is_refused(tmp_path):
 
 
 def test_without_pyav_it_is_said_what_to_install(tmp_path, monkeypatch):
-    from insilico.stimuli.presented import events
+    from insilico.spaces.presented import events
 
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(MissingPackage, match=r"pip install 'insilico\[film\]'"):

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import soundfile
@@ -142,6 +146,27 @@ def broken(folder, name):
 def test_bad_files_are_named_before_work_begins(tmp_path, name, complaint):
     with pytest.raises(StimulusError, match=rf"{name}: .*{complaint}"):
         Sounds(path=broken(tmp_path, name))()
+
+
+@pytest.mark.parametrize("name", ["cut.mp3", "corrupt.mp3", "noise.mp3"])
+def test_of_a_damaged_mp3_nothing_is_heard_but_our_error(tmp_path, name):
+    """libmpg123 writes to descriptor 2, past sys.stderr: only another process shows it all."""
+    code = (
+        "import sys; from insilico.errors import StimulusError; "
+        "from insilico.stimuli.sounds import read_sound\n"
+        "try: read_sound(sys.argv[1])\n"
+        "except StimulusError as error: print(f'error: {error}', file=sys.stderr)"
+    )
+    command = [sys.executable, "-c", code, str(broken(tmp_path, name))]
+    (line,) = subprocess.run(command, capture_output=True, text=True).stderr.splitlines()
+    assert line.startswith(f"error: {tmp_path}/{name}: ")
+
+
+def test_stderr_is_as_before_after_a_damaged_file(tmp_path, capfd):
+    with pytest.raises(StimulusError):
+        read_sound(broken(tmp_path, "noise.mp3"))
+    os.write(2, b"heard")
+    assert capfd.readouterr().err == "heard"
 
 
 def test_a_broken_sound_is_left_out_if_asked(tmp_path):

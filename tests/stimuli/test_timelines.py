@@ -11,10 +11,10 @@ from PIL import Image
 
 from insilico.errors import EventError, ParameterError, StimulusError
 from insilico.schema import check, sample
+from insilico.spaces.presented import events, write_film
 from insilico.stimuli import KINDS
 from insilico.stimuli.captions import Captions
 from insilico.stimuli.events import read, write
-from insilico.stimuli.presented import events, write_film
 from insilico.stimuli.sounds import RATE_HZ
 
 av = pytest.importorskip("av")

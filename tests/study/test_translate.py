@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import time
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 from PIL import Image, ImageSequence
 from ruamel.yaml import YAML
 from scipy.io import wavfile
@@ -19,6 +21,8 @@ from insilico.phantom.stimuli import Scenes
 from insilico.run.store import read_entry
 from insilico.schema import canonical
 from insilico.stimuli.images import read_picture
+from insilico.translate.told import Familiarity, loudness, summary
+from insilico.translate.written import _decoded
 
 SENTENCE = "a large green boat on the middle of a road"
 ALWAYS = {"response.nc", "translation.yaml", "translation.pdf", "translation.png", "summary.txt"}
@@ -141,8 +145,24 @@ def test_files_hold_what_the_chain_makes_step_by_step(store, sentence):
     made = chain.decode(response).isel(stimulus=0, draw=0)
     with Image.open(out / "image.png") as image:
         np.testing.assert_array_equal(np.asarray(image), made["image"])
-    np.testing.assert_array_equal(wavfile.read(out / "sound.wav")[1], made["sound"])
+    wave = made["sound"].values
+    np.testing.assert_array_equal(wavfile.read(out / "sound.wav")[1], wave * loudness(wave))
     assert made["caption"] == result.caption
+
+
+@pytest.mark.parametrize("peak", [0.0, 0.4, 1.0, 1.25])
+def test_a_decoded_sound_is_made_softer_only_above_full_scale(peak):
+    wave = np.linspace(-peak, peak / 2, 160, dtype=np.float32)
+    made = xr.Dataset(
+        {"sound": (("stimulus", "draw", "sample"), wave[None, None])},
+        attrs={"sampling_rate_hz": 16_000},
+    )
+    _, written = wavfile.read(
+        BytesIO(_decoded(made.isel(stimulus=0, draw=0), ["sound"])["sound.wav"])
+    )
+    np.testing.assert_allclose(written, wave / max(peak, 1), rtol=1e-6)
+    said = summary({"path": "a"}, "phantom", xr.Dataset(), made, ["sound"], Familiarity())
+    assert ("made softer, × 0.8, so that its peak is 1" in said) == (peak > 1)
 
 
 def test_what_was_run_is_written_down(store, sentence):
@@ -230,7 +250,7 @@ def test_two_minutes_of_a_longer_recording_are_heard_and_that_is_said(store, tmp
 
 
 def test_a_film_is_seen_frame_by_frame(store, scene, tmp_path):
-    from insilico.stimuli.presented import write_film
+    from insilico.spaces.presented import write_film
 
     frames = [np.roll(scene["image"].values[0], 8 * k, 1) for k in range(3)]
     write_film(tmp_path / "a.mkv", frames, 1.0)

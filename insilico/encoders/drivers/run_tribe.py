@@ -1,6 +1,6 @@
 """Runs TRIBE v2 over a job; needs numpy, pandas, tribev2 and what tribev2 needs, not insilico.
 
-In: job.json (weights, device), events.csv, media/*.npy (frame, y, x, rgb), media/*.wav.
+In: job.json (weights, device), events.csv and the films and sounds in media/ that it plays.
 Out: preds.npy (row, 20484), segments.csv (timeline, start, duration).
 """
 
@@ -11,17 +11,13 @@ import sys
 from pathlib import Path
 
 
-def films(events, folder):
-    """Turn arrays of frames into the mp4 files that TRIBE v2 opens."""
-    import numpy as np
-
-    for row in events.index[events["type"] == "Video"]:
-        from moviepy import ImageSequenceClip
-
-        path = Path(events.at[row, "filepath"])
-        clip = ImageSequenceClip(list(np.load(path)), fps=float(events.at[row, "frequency"]))
-        clip.write_videofile(str(path.with_suffix(".mp4")), codec="libx264", logger=None)
-        events.at[row, "filepath"] = str(path.with_suffix(".mp4"))
+def with_context(events, n=1024):
+    """Give every word those before it in its timeline, and itself, as TRIBE v2's text needs."""
+    words = events[events["type"] == "Word"]
+    for _, part in words.groupby("timeline", sort=False):
+        said = part["text"].tolist()
+        for k, row in enumerate(part.index):
+            events.loc[row, "context"] = " ".join(said[max(0, k + 1 - n) : k + 1])
     return events
 
 
@@ -43,12 +39,13 @@ def main(folder):
     from tribev2 import TribeModel
 
     job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
-    words = dict.fromkeys(("timeline", "text", "context"), str)
+    words = dict.fromkeys(("timeline", "text"), str)
     events = pd.read_csv(folder / "events.csv", dtype=words, keep_default_na=False, na_values=[""])
+    events = events.drop(columns="stop").dropna(axis=1, how="all")  # as before standardize_events
     model = TribeModel.from_pretrained(
         job["weights"], cache_folder=str(folder / "cache"), device=job["device"]
     )
-    preds, segments = model.predict(chunks(films(events, folder)))
+    preds, segments = model.predict(chunks(with_context(events)))
     rows = [
         {name: getattr(s, name) for name in ("timeline", "start", "duration")} for s in segments
     ]

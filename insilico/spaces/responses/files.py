@@ -39,6 +39,7 @@ from insilico.spaces.responses.labels import (
 )
 
 VOLUMES = (".nii.gz", ".nii")
+BESIDE = ".response.json"
 
 
 def read_response(
@@ -159,6 +160,24 @@ def files_of(path: Path) -> list[Path]:
     return [*parts, *(part for part in beside if part.exists())]
 
 
+def held_ids(path: Path) -> dict[str, None]:
+    """Return the stimuli, or timelines, of a response as its NAME.response.json lists them.
+
+    Raises
+    ------
+    SchemaError
+        If it does not.
+    """
+    labels = beside_of(_beside(path))["labels"]
+    names = labels.get("stimulus", labels.get("timeline"))
+    if names is None:
+        raise SchemaError(
+            f"{path}: nothing says whose responses these are; {_beside(path).name} does, as "
+            "insilico.write_response leaves it"
+        )
+    return dict.fromkeys(map(str, names))
+
+
 def suffix_of(path: Path) -> str:
     """Return the suffix that tells the format of a file."""
     for suffix in SUFFIXES:
@@ -170,7 +189,7 @@ def suffix_of(path: Path) -> str:
 def _beside(path: Path) -> Path:
     """Return where NAME.response.json lies, NAME with its suffix; a pair shares one."""
     name = surfaces.pair(path)[2] if suffix_of(path).endswith(".gii") else path.name
-    return path.with_name(name + ".response.json")
+    return path.with_name(name + BESIDE)
 
 
 def _read_array(path: Path, order: str | None) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Stimuli -> events, and the films and sounds that these play."""
+"""Stimuli -> events, and the films and sounds that these play: the one maker of such tables."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from math import ceil
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,15 @@ import xarray as xr
 from insilico.errors import EventError, MissingPackage, StimulusError, not_one_of
 from insilico.schema import check
 from insilico.spaces.timeline import IMAGE_S, WORD_S, film_seconds
-from insilico.stimuli.events import standard
-from insilico.stimuli.sounds import RATE_HZ
 
+RATE_HZ = 16_000
 PLACEHOLDER = "."
 """The word where none is known; the papers do not tell theirs."""
 BLACK_HZ, BLACK_PIXELS = 1, 64
+LABELS = ("subject", "session", "task", "run")
+ORDER = ("type", "start", "duration", "timeline", *LABELS)
+OF_TYPES = ("filepath", "frequency", "offset", "text", "modality")
+"""Columns, as the field's format orders them; `stop` is the last."""
 
 Event = dict[str, Any]
 
@@ -43,7 +47,7 @@ def events(stimuli: xr.Dataset, folder: str | Path) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        See `insilico.stimuli.events`.
+        In the form of `insilico.stimuli.events.standard`.
 
     Raises
     ------
@@ -53,18 +57,32 @@ def events(stimuli: xr.Dataset, folder: str | Path) -> pd.DataFrame:
         If the stimuli do not hold what they are said to present.
     """
     check(stimuli, "stimuli")
-    modality = str(stimuli.attrs.get("modality", "image"))
-    if modality not in _PARTS:
-        raise StimulusError(not_one_of("modality", modality, _PARTS))
-    variable, parts = _PARTS[modality]
-    if variable not in stimuli:
-        raise StimulusError(f"stimuli of modality {modality} need the variable {variable}")
+    _, parts = _PARTS[modality_of(stimuli)]
     media, found = Media(Path(folder).expanduser()), list[Event]()
     for k, name in enumerate(stimuli["stimulus"].values.astype(str)):
         made = list(parts(stimuli.isel(stimulus=k), media, f"{k:06d}"))
-        made += _rest(made, media)
+        made += _rest(made, media, name)
+        made.sort(key=lambda event: (event["start"], -event["duration"]))
         found += [{**event, "timeline": name} for event in made]
-    return standard(pd.DataFrame(found))
+    return _table(found)
+
+
+def modality_of(stimuli: xr.Dataset) -> str:
+    """Return what is presented; images, where the stimuli do not say it."""
+    modality = str(stimuli.attrs.get("modality", "image"))
+    if modality not in _PARTS:
+        raise StimulusError(not_one_of("modality", modality, _PARTS))
+    if _PARTS[modality][0] not in stimuli:
+        raise StimulusError(
+            f"stimuli of modality {modality} need the variable {_PARTS[modality][0]}"
+        )
+    return modality
+
+
+def _table(found: list[Event]) -> pd.DataFrame:
+    blank = dict.fromkeys((*ORDER, *OF_TYPES), "") | {"frequency": 0.0, "offset": 0.0}
+    table = pd.DataFrame([{**blank, **event} for event in found])
+    return table.assign(stop=table["start"] + table["duration"])
 
 
 def _image(one: xr.Dataset, media: Media, stem: str) -> Iterator[Event]:
@@ -82,6 +100,8 @@ def _caption(one: xr.Dataset, media: Media, stem: str) -> Iterator[Event]:
 
 def _sound(one: xr.Dataset, media: Media, stem: str) -> Iterator[Event]:
     n = int(one["n_samples"]) if "n_samples" in one.coords else one.sizes["sample"]
+    if (rate := one.attrs.get("sampling_rate_hz", RATE_HZ)) != RATE_HZ:
+        raise StimulusError(f"sounds of events have {RATE_HZ} Hz, these {rate!r}: resample them")
     if n:
         yield media.sound(f"{stem}.wav", one["sound"].values[:n])
 
@@ -103,11 +123,11 @@ _PARTS: dict[str, tuple[str, Callable[[xr.Dataset, Media, str], Iterator[Event]]
 """Modality to the variable that holds it, and to what makes its own events."""
 
 
-def _rest(made: list[Event], media: Media) -> Iterator[Event]:
+def _rest(made: list[Event], media: Media, name: str) -> Iterator[Event]:
     """Yield the film, the sound and the words that a timeline lacks."""
     seconds = max((event["start"] + event["duration"] for event in made), default=0.0)
     if not seconds:
-        raise StimulusError("a sound without samples cannot be presented")
+        raise StimulusError(f"{name}: a sound without samples cannot be presented")
     types = {event["type"] for event in made}
     if "Video" not in types:
         yield media.black(seconds)
@@ -167,8 +187,8 @@ class Media:
         return self.sound(f"silence-{n}.flac", np.zeros(n, np.int16))
 
 
-def write_film(path: Path, frames: Iterable[np.ndarray], rate: float) -> None:
-    """Write frames, uint8 (height, width, 3), without loss (FFV1 in Matroska).
+def writer() -> ModuleType:
+    """Return PyAV, which writes films; every table of events has some.
 
     Raises
     ------
@@ -179,6 +199,12 @@ def write_film(path: Path, frames: Iterable[np.ndarray], rate: float) -> None:
         import av
     except ImportError as error:
         raise MissingPackage("PyAV", "film", "writing films") from error
+    return av
+
+
+def write_film(path: Path, frames: Iterable[np.ndarray], rate: float) -> None:
+    """Write frames, uint8 (height, width, 3), without loss (FFV1 in Matroska)."""
+    av = writer()
     with av.open(str(path.absolute()), "w", options={"fflags": "+bitexact"}) as out:
         stream = out.add_stream("ffv1", rate=Fraction(rate).limit_denominator(1000))
         stream.pix_fmt = "bgr0"
