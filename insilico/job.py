@@ -74,13 +74,17 @@ class Job:
 def carried(result: xr.Dataset, source: xr.Dataset | None, note: str = "") -> xr.Dataset:
     """Return a result that keeps what must be said of its source, and says the note.
 
-    `CARRIED` attributes that the result lacks are taken from the source; notes add up.
+    `CARRIED` attributes that the result lacks are taken from the source; notes add up. A note that
+    the result gives to some of its conditions (``seen: ...``) is not said again of all.
     """
     before = {} if source is None else source.attrs
     kept = {key: before[key] for key in CARRIED if key in before and key not in result.attrs}
     result = result.assign_attrs(kept)
-    said = [*notes_of(result.attrs), *notes_of(before), *notes_of({"note": note})]
-    return result.assign_attrs(note="; ".join(dict.fromkeys(said))) if said else result
+    said = notes_of(result.attrs)
+    for more in [*notes_of(before), *notes_of({"note": note})]:
+        if not any(one == more or one.endswith(f": {more}") for one in said):
+            said.append(more)
+    return result.assign_attrs(note="; ".join(said)) if said else result
 
 
 def notes_of(attrs: Mapping[Any, Any]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from insilico.job import carried
 from insilico.protocol.expand import Row
 from insilico.protocol.join import Join
 from insilico.report.nouns import table
@@ -35,3 +36,8 @@ def test_a_row_of_the_table_has_the_notes_of_its_condition():
     rows = table({"levels": levels}).set_index("contrast")["note"]
     assert set(rows["seen"]) == {f"seen: {FAR}; heard: other"}
     assert set(rows["read"]) == {"heard: other"}
+
+
+def test_a_note_on_some_conditions_is_not_said_again_of_all():
+    result, source = joined(seen=FAR, read=""), sample("score", 8).assign_attrs(note=FAR)
+    assert carried(result, source, ATLAS).attrs["note"] == f"seen: {FAR}; {ATLAS}"
