@@ -34,6 +34,10 @@ class StimulusError(InsilicoError, ValueError):
     """A stimulus file is missing, broken or not what its name says."""
 
 
+class RecordingError(InsilicoError, ValueError):
+    """Measured data are missing, damaged or those of another subject."""
+
+
 class EventError(StimulusError):
     """A table of events breaks a rule of its format."""
 

@@ -101,6 +101,7 @@ def _presets() -> list[str]:
 
 def _atlases() -> list[str]:
     from insilico.spaces import atlases
+    from insilico.spaces.nsd.names import REGIONS
 
     lines = []
     for name in atlases.names():
@@ -108,6 +109,9 @@ def _atlases() -> list[str]:
         how = "ships with insilico" if about["kind"] == "shipped" else _whether_here(name)
         lines.append(f"{name}: {about['title']} ({how})")
         lines.append(f"  {', '.join(about['regions'])}")
+    for family, regions in REGIONS.items():
+        lines.append(f"{family}: labels that recordings of NSD carry")
+        lines.append(f"  {', '.join(regions)}")
     return lines
 
 

@@ -169,6 +169,16 @@ def phantom_check(arguments: argparse.Namespace) -> int:
     return int(any(row.failed for row in rows))
 
 
+def phantom_export(arguments: argparse.Namespace) -> int:
+    """Write phantom subjects in NSD's layout."""
+    from insilico.phantom.export import export
+
+    sizes = {"n_test": arguments.test, "n_train": arguments.train}
+    where = export(arguments.folder, subjects=arguments.subjects, seed=arguments.seed, **sizes)
+    print(f"{where}: use it with INSILICO_NSD={where}, or root: {where}")
+    return 0
+
+
 def _known(names: list[str], allowed: dict[str, str]) -> list[str]:
     from insilico.errors import ParameterError, not_one_of
 

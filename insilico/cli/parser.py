@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from insilico.cli import commands
+from insilico.cli.doctor import doctor
 
 USAGE = """\
 examples:
@@ -18,6 +19,8 @@ examples:
   insilico translate photo.jpg                       a photograph through the chain
   insilico translate "a red car on a road" --to image sound
   insilico train encoder mine.yaml --out mine        an encoder of your own responses
+  insilico doctor --nsd /data/nsd                    which published data are here and usable
+  insilico phantom export nsd                        the phantom, written as NSD's files
 """
 
 
@@ -39,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
     _add_fetch(into)
     _add_train(into)
     _add_phantom(into)
+    _add_doctor(into)
     return parser
 
 
@@ -134,6 +138,24 @@ def _add_phantom(into: Any) -> None:
     check.add_argument("--n", type=_count, default=300, help="scenes of held-out combinations")
     check.add_argument("--out", type=Path, help="CSV file to write the gates to")
     check.add_argument("--device", default="cpu", help="torch device (cpu)")
+    about = "write a subject in the layout of a published dataset"
+    export = _command(actions, "export", commands.phantom_export, about)
+    export.add_argument("folder", type=Path, metavar="DIR", help="a new folder")
+    export.add_argument("--layout", choices=("nsd",), default="nsd")
+    about = "1 (the individual, default) to 8"
+    export.add_argument("--subjects", type=int, nargs="+", default=[1], metavar="N", help=about)
+    export.add_argument("--test", type=_count, default=40, help="test scenes (40)")
+    export.add_argument("--train", type=_count, default=200, help="training scenes (200)")
+    export.add_argument("--seed", type=int, default=0, help="of the cohort")
+
+
+def _add_doctor(into: Any) -> None:
+    about = "say which published data and weights are here and usable"
+    parser = _command(into, "doctor", doctor, about)
+    parser.add_argument("--nsd", type=Path, metavar="ROOT", help="NSD's folder (INSILICO_NSD)")
+    where = "folder of MindEye2's data files (INSILICO_MINDEYE2)"
+    parser.add_argument("--hub", type=Path, metavar="ROOT", help=where)
+    parser.add_argument("--weights", type=Path, metavar="ROOT", help="folder of networks")
 
 
 def _add_overwrite(parser: argparse.ArgumentParser) -> None:

@@ -37,6 +37,10 @@ class PhantomRecording(Step):
     repeats: Literal["mean", "keep"] = "mean"
     seed: int = 0
 
+    def spaces(self) -> tuple[str, ...]:
+        """Return the spaces in which there are responses."""
+        return ("voxels", "fsaverage5")
+
     def __call__(self, stimuli: xr.Dataset) -> xr.Dataset:
         """Return the subject's measured responses to phantom stimuli."""
         check_phantom(check(stimuli, "stimuli"))

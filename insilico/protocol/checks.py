@@ -141,6 +141,9 @@ def _inputs(protocol: Protocol, spec: dict[str, Any], loc: Loc) -> Iterator[Comp
         )
     if "measured" in needed and protocol.recording is None:
         yield loc, "it needs measured responses: add 'recording', or a preset"
+    elif "measured" in needed:
+        on_surface = {**(protocol.recording or {}), "space": "fsaverage5", "repeats": "keep"}
+        yield from ((loc, message) for _, message in complaints("recording", on_surface, loc))
     if "subjects" in needed:
         yield from _subjects(protocol, spec, loc)
     if "prediction" in needed and "encoder" in spec:

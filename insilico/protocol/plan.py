@@ -31,7 +31,8 @@ class Branch:
     row : Row
     stimuli, reconstruction : Job
     response : Job, optional
-        On fsaverage5, after the perturbation; none for a perturbed recording.
+        On fsaverage5, after the perturbation; none for a perturbed recording, or one that has no
+        responses there.
     scores : tuple of Job
         One a metric.
     """
@@ -198,9 +199,13 @@ class Planner:
     def _measured(self, row: Row, shown: Job) -> tuple[Job, Job | None]:
         recording = row.chain["recording"]
         voxels = self.perturbed(row, self.recorded(recording, shown, "voxels", "keep"))
-        if row.perturb is not None:
+        if row.perturb is not None or "fsaverage5" not in self._spaces(recording):
             return voxels, None
         return voxels, self.recorded(recording, shown, "fsaverage5", "mean")
+
+    def _spaces(self, recording: Spec) -> tuple[str, ...]:
+        step: Any = self.step("recording", recording)
+        return step.spaces()
 
     def _adapted(self, row: Row, response: Job) -> Job:
         if "adapter" not in row.chain:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from insilico.errors import ProtocolError, did_you_mean, not_one_of
+from insilico.errors import ProtocolError, did_you_mean, listed, not_one_of
 from insilico.protocol.checks import cross_checks
 from insilico.protocol.document import Document, assigned, merged, read_document
 from insilico.protocol.held import planned
@@ -82,13 +82,24 @@ def read(file: str | Path, changes: Mapping[str, Any] | None = None) -> Reading:
 
 
 def mistakes(file: str | Path, changes: Mapping[str, Any] | None = None) -> list[str]:
-    """Return every mistake of a protocol that can be parsed, one line each."""
+    """Return every mistake of a protocol that can be parsed, one line each.
+
+    What is wrong in several places for the same reason is said once, at the first of them.
+    """
     document = complete(find(file), changes)
-    return lines(_all(document), document)
+    places: dict[str, list[str]] = {}
+    for loc, message in _all(document):
+        places.setdefault(message, []).append(document.where(loc))
+    return [_once(message, found) for message, found in places.items()]
 
 
 def _all(document: Document) -> list[Complaint]:
     return problems(document) or list(planned(Protocol.model_validate(document.data)))
+
+
+def _once(message: str, places: list[str]) -> str:
+    also = f" (the same at {listed(places[1:], 4)})" if len(places) > 1 else ""
+    return f"{places[0]}: {message}{also}"
 
 
 def complete(path: Path, changes: Mapping[str, Any] | None = None) -> Document:

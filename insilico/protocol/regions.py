@@ -10,6 +10,7 @@ from insilico.errors import RegionError, not_one_of
 from insilico.protocol.document import Loc
 from insilico.protocol.steps import Complaint
 from insilico.spaces import atlases, regions
+from insilico.spaces.nsd.names import REGIONS
 
 EACH = "each"
 ATLAS_FIELDS = ("atlas", "by")
@@ -42,7 +43,7 @@ def bound(spec: Mapping[str, Any], bindings: Mapping[str, str]) -> tuple[dict[st
 
 def regions_of(atlas: str) -> tuple[str, ...]:
     """Return an atlas's regions in published order, without its labels."""
-    return tuple(atlases.describe(atlas)["regions"])
+    return REGIONS[atlas] if atlas in REGIONS else tuple(atlases.describe(atlas)["regions"])
 
 
 def colour_of(spec: Mapping[str, Any]) -> str:
@@ -57,6 +58,8 @@ def colour_of(spec: Mapping[str, Any]) -> str:
 
 def spelled(atlas: str | None, region: str) -> str:
     """Return a region's own name for any of its spellings; expressions stay as they are."""
+    if atlas is not None and atlas in REGIONS:
+        return {name.casefold(): name for name in REGIONS[atlas]}.get(region.casefold(), region)
     return (atlases.spelled(atlas, region) if atlas else None) or region
 
 
@@ -72,8 +75,9 @@ def expanded(spec: Mapping[str, Any]) -> list[str]:
 def region_complaints(spec: Mapping[str, Any], loc: Loc) -> Iterator[Complaint]:
     """Yield what is wrong with the atlases and regions of a spec."""
     for key in ATLAS_FIELDS:
-        if key in spec and spec[key] not in atlases.names():
-            yield (*loc, key), not_one_of("atlas", spec[key], atlases.names())
+        known = (*atlases.names(), *(REGIONS if key == "atlas" else ()))
+        if key in spec and spec[key] not in known:
+            yield (*loc, key), not_one_of("atlas", spec[key], known)
             return
     region, atlas = spec.get("region"), spec.get("atlas")
     if region == EACH and atlas is None:
@@ -96,7 +100,7 @@ def _unknown(expression: str, atlas: str | None, loc: Loc) -> Iterator[Complaint
         yield loc, str(error)
         return
     found = [message for prefix, name in names if (message := _missing(prefix or atlas, name))]
-    if not found and all((prefix or atlas) != "roi" for prefix, _ in names):
+    if not found and not any(regions.own_labels(prefix or atlas or "") for prefix, _ in names):
         found = _empty(whole, atlas)
     yield from ((loc, message) for message in found)
 
@@ -107,9 +111,11 @@ def _missing(home: str | None, name: str) -> str | None:
         return None
     if home is None:
         return f"which atlas does '{name}' belong to? Write atlas: yeo7, or yeo7:{name}"
-    if home not in atlases.names():
-        return not_one_of("atlas", home, atlases.names())
+    if home not in (*atlases.names(), *REGIONS):
+        return not_one_of("atlas", home, (*atlases.names(), *REGIONS))
     if spelled(home, name) not in regions_of(home):
+        if home in REGIONS:
+            return not_one_of(f"region of {home}", name, REGIONS[home])
         return atlases.unknown(home, name)
     return None
 

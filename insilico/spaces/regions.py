@@ -8,9 +8,10 @@ from collections.abc import Callable
 import numpy as np
 import xarray as xr
 
-from insilico.errors import RegionError, not_one_of
+from insilico.errors import RegionError, listed, not_one_of
 from insilico.schema import place_of
 from insilico.spaces import atlases, fsaverage5
+from insilico.spaces.nsd.names import REGIONS
 
 TOKEN = re.compile(
     r"\s*(?:([|&~()]|-(?=\s))"  # a minus has a space after it: FFA-1 is one name
@@ -30,8 +31,9 @@ def mask(region: str, *, atlas: str | None = None, of: xr.Dataset | None = None)
     Parameters
     ----------
     region : str
-        Such as ``"yeo7:Vis"``, ``"Vis & lh"`` or ``"~(Vis | Limbic)"``. A voxel response also
-        knows ``"roi:V1"``, from its coordinate `roi`.
+        Such as ``"yeo7:Vis"``, ``"Vis & lh"`` or ``"~(Vis | Limbic)"``. A response also knows its
+        own labels, coordinates that hold names: ``"roi:V1"`` of the phantom's voxels,
+        ``"floc-faces:FFA-1"`` of NSD's.
     atlas : str, optional
         Atlas of the names that carry none.
     of : xarray.Dataset, optional
@@ -118,20 +120,32 @@ def _named(name: str, atlas: str | None, of: xr.Dataset | None) -> np.ndarray:
         return hemi == HEMISPHERES[name.casefold()]
     prefix, _, region = name.rpartition(":")
     prefix = prefix or atlas or ""
-    if prefix.casefold() == "roi":
-        return _roi(region, of)
+    if own_labels(prefix):
+        return _labelled(prefix, region, of)
     if not prefix:
         raise RegionError(f"which atlas does '{name}' belong to? Write atlas:region (yeo7:Vis)")
     return atlases.load(prefix).mask(region)[_vertices(of)]
 
 
-def _roi(region: str, of: xr.Dataset | None) -> np.ndarray:
-    if of is None or "roi" not in of.coords:
-        raise RegionError(f"'roi:{region}' needs a response with the coordinate 'roi'")
-    labels = of["roi"].values.astype(str)
+def own_labels(prefix: str) -> bool:
+    """Return whether an atlas's labels are a response's own: ``roi``, and NSD's families."""
+    return prefix.casefold() == "roi" or prefix in REGIONS
+
+
+def _labelled(prefix: str, region: str, of: xr.Dataset | None) -> np.ndarray:
+    """Return where a response's own labels, a coordinate of this name, are the region."""
+    name = "roi" if prefix.casefold() == "roi" else prefix
+    if of is None or name not in of.coords:
+        here = [] if of is None else [n for n in ("roi", *REGIONS) if n in of.coords]
+        raise RegionError(
+            f"'{prefix}:{region}' needs a response with the coordinate '{name}'; this one has "
+            f"{listed(here) or 'no labels of its own'}. Recordings of NSD carry those families "
+            "whose files are on the disk"
+        )
+    labels = of[name].values.astype(str)
     found = np.char.lower(labels) == region.casefold()
     if not found.any():
-        raise RegionError(not_one_of("roi", region, sorted(set(labels))))
+        raise RegionError(not_one_of(name, region, sorted(set(labels) - {""})))
     return found
 
 

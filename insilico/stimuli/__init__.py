@@ -8,6 +8,7 @@ KINDS = Registry(
     "stimuli",
     {
         "phantom": "insilico.phantom.stimuli:Scenes",
+        "nsd": "insilico.stimuli.nsd:NSDPictures",
         "images": "insilico.stimuli.images:Images",
         "sounds": "insilico.stimuli.sounds:Sounds",
         "films": "insilico.stimuli.films:Films",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,19 +17,20 @@ class FileArray(BackendArray):
     Parameters
     ----------
     files : list of Path
+        Or whatever else `read` takes, such as places in one large file.
     item : tuple of int
         Shape of an item; what `read` returns is filled up with zeros along its first axis.
     dtype : numpy dtype
     read : callable
-        From a path to the item's array.
+        From one of them to the item's array.
     """
 
     def __init__(
         self,
-        files: Sequence[Path],
+        files: Sequence[Any],
         item: tuple[int, ...],
         dtype: Any,
-        read: Callable[[Path], np.ndarray],
+        read: Callable[[Any], np.ndarray],
     ) -> None:
         self.files, self.read = tuple(files), read
         self.shape, self.dtype = (len(self.files), *item), np.dtype(dtype)

@@ -74,6 +74,9 @@ class Recording(Step):
     space: Literal["fsaverage5", "voxels"] = "fsaverage5"
     repeats: Literal["mean", "keep"] = "mean"
 
+    def spaces(self) -> tuple[str, ...]:
+        return ("voxels", "fsaverage5")
+
     def __call__(self, stimuli: xr.Dataset) -> xr.Dataset:
         traced(self)
         ids = stimuli["stimulus"].values

@@ -1,0 +1,87 @@
+"""The presets of NSD: right where the files are, one clear list where they are not."""
+
+from __future__ import annotations
+
+import pytest
+
+from insilico.errors import InsilicoError
+from insilico.protocol.plan import plan
+from insilico.protocol.read import complete, find, mistakes, presets, read
+
+BAD = """\
+preset: nsd-subj01
+conditions: {intact: {}, measured: {source: recording}}
+"""
+
+
+@pytest.fixture
+def bare(tmp_path, monkeypatch):
+    for name in ("INSILICO_NSD", "INSILICO_MINDEYE2"):
+        monkeypatch.delenv(name, raising=False)
+    file = tmp_path / "p.yaml"
+    file.write_text(BAD)
+    return file
+
+
+@pytest.mark.parametrize("subject", [1, 2, 5, 7])
+def test_a_preset_is_of_one_subject(subject):
+    name = f"nsd-subj{subject:02d}"
+    assert name in presets()
+    data = complete(find("yeo7_gap"), {"preset": name}).data
+    assert {data[s]["subject"] for s in ("stimuli", "training", "recording")} == {subject}
+    assert data["decoder"]["weights"].endswith(name.removeprefix("nsd-"))
+
+
+def test_what_is_missing_is_one_list_each_thing_once(bare):
+    told = mistakes(bare)
+    assert len(told) == len({line.split(": ", 1)[1] for line in told}) == 3
+    nsd, encoder, decoder = told
+    assert "set INSILICO_NSD" in nsd
+    assert "data-use agreement" in nsd
+    assert nsd.count("the same at") == 1  # stimuli, training and recording say it once
+    assert "preds.npy" in encoder
+    assert "no weights of mindeye2" in decoder
+
+
+def test_a_region_of_nsd_is_known_by_name(bare):
+    lesion = "{source: recording, perturb: {kind: ablate, atlas: floc-faces, region: FFA-7}}"
+    told = mistakes(bare, {"conditions.lesion": lesion})
+    assert any("unknown region of floc-faces 'FFA-7'; one of: OFA, FFA-1" in t for t in told)
+    right = lesion.replace("FFA-7", "FFA-1")
+    assert not any("floc-faces" in t for t in mistakes(bare, {"conditions.lesion": right}))
+
+
+def test_each_region_of_a_family_is_a_condition(bare, tmp_path):
+    """On a made-up tree with the phantom's encoder and decoder, the plan is whole."""
+    from insilico.phantom.export import export
+
+    root = export(tmp_path / "nsd", n_test=3, n_train=4)
+    phantom = {
+        "preset": "phantom",
+        "stimuli": f"{{kind: nsd, root: {root}, n: 3}}",
+        "training": f"{{kind: nsd, root: {root}, split: train}}",
+        "recording": f"{{kind: nsd, root: {root}}}",
+        "adapter.pairs": 4,
+        "conditions.face": "{source: recording, perturb: "
+        "{kind: ablate, atlas: floc-faces, region: [FFA-1, floc-bodies:EBA]}}",
+    }
+    work = plan(read(bare, phantom).protocol)
+    names = [branch.row.name for branch in work.branches]
+    assert names == ["intact", "measured", "face/FFA-1", "face/floc-bodies:EBA"]
+    assert work.branches[1].response is not None  # fsaverage betas are there
+    for file in root.glob("nsddata_betas/ppdata/subj01/fsaverage/*/*.mgh"):
+        file.unlink()
+    work = plan(read(bare, phantom).protocol)
+    assert work.branches[1].response is None  # voxels can be decoded without them
+    spec = "{kind: encoding_accuracy, by: phantom7, stimuli: {split: test, n: 3}}"
+    with pytest.raises(InsilicoError, match=r"lh\.betas_session01\.mgh"):
+        read(bare, {**phantom, "statistics.accuracy": spec})
+
+
+def test_a_recording_without_a_surface_cannot_feed_a_statistic_of_it(bare):
+    changes = {
+        "recording": "{kind: mindeye2}",
+        "statistics.accuracy": "{kind: encoding_accuracy, by: phantom7}",
+    }
+    told = mistakes(bare, changes)
+    assert any("statistics.accuracy: unknown value 'fsaverage5'; one of: voxels" in t for t in told)
