@@ -149,19 +149,41 @@ def generator(seed: int, *names: object) -> np.random.Generator:
 
 Progress = Callable[[str, int, int], None]
 _device: ContextVar[str] = ContextVar("device", default="cpu")
+_batch: ContextVar[int | None] = ContextVar("batch", default=None)
+_compile: ContextVar[bool] = ContextVar("compile", default=False)
 _progress: ContextVar[Progress | None] = ContextVar("progress", default=None)
 
 
 @contextmanager
-def computing(device: str | None = None, progress: Progress | None = None) -> Iterator[None]:
-    """Set the device, and who hears of progress, for the steps called inside."""
-    tokens = [(_device, _device.set(device))] if device else []
-    tokens += [(_progress, _progress.set(progress))] if progress else []  # type: ignore[list-item]
+def computing(
+    device: str | None = None,
+    progress: Progress | None = None,
+    batch: int | None = None,
+    compile: bool | None = None,
+) -> Iterator[None]:
+    """Set how the steps called inside compute; what is None stays as it is.
+
+    Parameters
+    ----------
+    device : str
+        Of torch.
+    progress : function
+        Called with what is done, how many items are, and of how many.
+    batch : int
+        Items that go through a network together, in place of each step's own choice.
+    compile : bool
+        Whether networks that are called many times go through `torch.compile`.
+    """
+    if batch is not None and batch < 1:
+        raise ParameterError(f"batch must be 1 or more, got {batch}")
+    known: list[ContextVar[Any]] = [_device, _progress, _batch, _compile]
+    given = zip(known, (device, progress, batch, compile), strict=True)
+    tokens = [(variable, variable.set(value)) for variable, value in given if value is not None]
     try:
         yield
     finally:
         for variable, token in reversed(tokens):
-            variable.reset(token)  # type: ignore[arg-type]
+            variable.reset(token)
 
 
 def device() -> str:
@@ -169,9 +191,17 @@ def device() -> str:
     return _device.get()
 
 
+def compiling() -> bool:
+    """Return whether networks are to be compiled."""
+    return _compile.get()
+
+
 def batches(items: Iterable[Item], size: int, what: str) -> Iterator[list[Item]]:
-    """Cut items into batches and report progress under the name `what`."""
-    items, tell = list(items), _progress.get()
+    """Cut items into batches and report progress under the name `what`.
+
+    `size` is the step's own choice, for when `computing` sets none.
+    """
+    items, tell, size = list(items), _progress.get(), _batch.get() or size
     for start in range(0, len(items), size):
         yield items[start : start + size]
         if tell:

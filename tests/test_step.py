@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from insilico.errors import ParameterError
-from insilico.step import Registry, Step, batches, computing, device, generator
+from insilico.step import Registry, Step, batches, compiling, computing, device, generator
 
 
 class Scale(Step):
@@ -107,3 +107,17 @@ def test_computing_sets_and_restores():
         assert list(batches(range(5), 2, "encode")) == [[0, 1], [2, 3], [4]]
     assert device() == "cpu"
     assert heard == [("encode", 2, 5), ("encode", 4, 5), ("encode", 5, 5)]
+
+
+def test_how_is_set_around_and_ends_with_it():
+    assert [len(part) for part in batches(range(5), 2, "x")] == [2, 2, 1]
+    with computing(batch=4, compile=True, device="meta"):
+        assert [len(part) for part in batches(range(5), 2, "x")] == [4, 1]
+        with computing(batch=1):
+            assert [len(part) for part in batches(range(2), 2, "x")] == [1, 1]
+            assert compiling()
+            assert device() == "meta"
+    assert [len(part) for part in batches(range(5), 5, "x")] == [5]
+    assert not compiling()
+    with pytest.raises(ParameterError, match="batch must be 1 or more, got 0"), computing(batch=0):
+        pass

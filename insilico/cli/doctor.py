@@ -53,14 +53,14 @@ def _hub(given: Path | None) -> Iterator[Finding]:
 
 def _weights(given: Path | None) -> Iterator[Finding]:
     """Yield which networks of the decoder a folder of weights holds."""
-    from insilico.decoders.weights import folder
     from insilico.errors import InsilicoError
     from insilico.recordings.inventory import Finding
+    from insilico.weights.folders import source
 
-    weights = "phantom" if given is None else str(given)
+    weights = "published" if given is None else str(given)
     for network in ("mindeye2", "unclip", "captioner"):
         try:
-            yield Finding(f"{weights} {network}", "usable", str(folder(weights, network)))
+            yield Finding(f"{weights} {network}", "usable", str(source(weights, network)))
         except InsilicoError as error:
             yield Finding(f"{weights} {network}", "missing", str(error))
 

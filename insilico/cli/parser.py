@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from insilico.cli import commands
+from insilico.cli import commands, weights
 from insilico.cli.doctor import doctor
 
 USAGE = """\
@@ -41,6 +41,7 @@ def parser() -> argparse.ArgumentParser:
     _add_translate(into)
     _add_fetch(into)
     _add_train(into)
+    _add_weights(into)
     _add_phantom(into)
     _add_doctor(into)
     return parser
@@ -156,6 +157,21 @@ def _add_doctor(into: Any) -> None:
     where = "folder of MindEye2's data files (INSILICO_MINDEYE2)"
     parser.add_argument("--hub", type=Path, metavar="ROOT", help=where)
     parser.add_argument("--weights", type=Path, metavar="ROOT", help="folder of networks")
+
+
+def _add_weights(into: Any) -> None:
+    about = "which published weights are here, whole and unchanged"
+    group = _command(into, "weights", weights.names, about)
+    actions = group.add_subparsers(title="actions", required=True, metavar="ACTION")
+    listed = _command(actions, "list", weights.names, "list the published files and their state")
+    about = "read all that is here, tell what is missing; 1 if one is damaged or was changed"
+    check = _command(actions, "check", weights.check, about)
+    for action in (listed, check):
+        about = "weights folder (INSILICO_WEIGHTS, or the user's cache)"
+        action.add_argument("folder", nargs="?", type=Path, help=about)
+    about = "record a file's digest anew, after you replaced it; can be repeated"
+    check.add_argument("--accept", action="append", default=[], metavar="FILE", help=about)
+    _command(actions, "where", weights.where, "say where weights are looked for")
 
 
 def _add_overwrite(parser: argparse.ArgumentParser) -> None:

@@ -19,10 +19,10 @@ import torch
 import xarray as xr
 from pydantic import Field, NonNegativeInt, PositiveInt, field_validator
 
-from insilico.decoders.weights import UNREADABLE, digest, found
 from insilico.errors import SchemaError, WeightsError, listed
 from insilico.schema import check, short_digest
 from insilico.step import Step, batches, device, generator
+from insilico.weights.folders import UNREADABLE, digest, found
 
 PROMPT = "ambient sound of {caption}"
 PUBLISHED = {"seconds": 10.0, "steps": 200, "guidance": 3.5}

@@ -11,10 +11,10 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
 
-from insilico.decoders.weights import UNREADABLE, digest, found
 from insilico.errors import ParameterError, StimulusError, WeightsError, listed, not_one_of
 from insilico.schema import short_digest
 from insilico.step import device, generator
+from insilico.weights.folders import UNREADABLE, digest, found
 
 MOST = 10_000
 PROMPT = "A sound was recorded. In a picture of where it was recorded one sees"

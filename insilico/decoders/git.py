@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,12 +12,14 @@ import torch
 import xarray as xr
 from pydantic import Field, PositiveInt
 
-from insilico.decoders.weights import UNREADABLE, digest, found
 from insilico.errors import SchemaError, WeightsError, listed
 from insilico.schema import check, short_digest
 from insilico.step import Step, batches, device
+from insilico.weights.folders import UNREADABLE, digest, found, found_digest
 
 LONGEST = 40
+PUBLISHED_LENGTH = 19
+"""New tokens of a decoded caption: 20 with the start, as the authors count."""
 
 
 @lru_cache(maxsize=2)
@@ -65,26 +68,77 @@ def write_captions(
     list of n str
     """
     model, tokenizer, processor = _loaded(folder, digest(folder), device())
-    start, end = _first_and_last(tokenizer)
     captions: list[str] = []
     for part in batches(images, batch, "caption"):
         pixels = processor(list(part), return_tensors="pt")["pixel_values"].to(device())
-        first = torch.full((len(part), 1), start, device=pixels.device)
-        with torch.inference_mode():
-            written = model.generate(
-                pixel_values=pixels,
-                input_ids=first,
-                attention_mask=torch.ones_like(first),
-                max_new_tokens=min(model.config.max_position_embeddings - 4, longest),
-                do_sample=False,
-                num_beams=beams,
-                pad_token_id=tokenizer.pad_token_id,
-                eos_token_id=end,
-            )
-        captions += [
-            text.strip() for text in tokenizer.batch_decode(written, skip_special_tokens=True)
-        ]
+        captions += _said(model, tokenizer, pixels, beams, longest)
     return captions
+
+
+def caption_tokens(
+    tokens: torch.Tensor, folder: Path, beams: int = 1, longest: int = PUBLISHED_LENGTH
+) -> list[str]:
+    """Caption what GIT's vision tower would have said of pictures: the tower is passed by.
+
+    Parameters
+    ----------
+    tokens : (n, tokens, channels)
+        In the place of the tower's last hidden state, after its last layer norm.
+    folder, beams, longest
+        As for `write_captions`.
+
+    Returns
+    -------
+    list of n str
+
+    Raises
+    ------
+    WeightsError
+        If this captioner sees tokens of another width.
+    """
+    model, tokenizer, _ = _loaded(folder, digest(folder), device())
+    width = model.config.vision_config.hidden_size
+    if tokens.shape[-1] != width:
+        raise WeightsError(
+            f"{folder} sees tokens of {width} channels, the converter makes {tokens.shape[-1]}: "
+            "captioner and converter are of different models"
+        )
+    tower = model.git.image_encoder
+    model.git.image_encoder = _Seen(tokens)
+    try:
+        pixels = tokens.new_zeros(len(tokens), 3, 1, 1)  # the tower alone would look at them
+        return _said(model, tokenizer, pixels, beams, longest)
+    finally:
+        model.git.image_encoder = tower
+
+
+class _Seen(torch.nn.Module):
+    """What stands in for a vision tower whose output is known."""
+
+    def __init__(self, tokens: torch.Tensor) -> None:
+        super().__init__()
+        self.tokens = tokens
+
+    def forward(self, pixel_values: torch.Tensor, **how: Any) -> SimpleNamespace:
+        beams = len(pixel_values) // len(self.tokens)
+        return SimpleNamespace(last_hidden_state=self.tokens.repeat_interleave(beams, dim=0))
+
+
+@torch.inference_mode()
+def _said(model: Any, tokenizer: Any, pixels: torch.Tensor, beams: int, longest: int) -> list[str]:
+    start, end = _first_and_last(tokenizer)
+    first = torch.full((len(pixels), 1), start, device=pixels.device)
+    written = model.generate(
+        pixel_values=pixels,
+        input_ids=first,
+        attention_mask=torch.ones_like(first),
+        max_new_tokens=min(model.config.max_position_embeddings - 4, longest),
+        do_sample=False,
+        num_beams=beams,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=end,
+    )
+    return [text.strip() for text in tokenizer.batch_decode(written, skip_special_tokens=True)]
 
 
 class Git(Step):
@@ -111,7 +165,7 @@ class Git(Step):
 
     def digests(self) -> dict[str, str]:
         """Return the digest of the captioner."""
-        return {"captioner": digest(found(self.weights, "captioner"))}
+        return {"captioner": found_digest(self.weights, "captioner")}
 
     def __call__(self, reconstruction: xr.Dataset) -> xr.Dataset:
         """Add captions.

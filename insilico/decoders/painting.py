@@ -11,9 +11,9 @@ import torch
 
 from insilico.decoders.text_prior import TextPrior
 from insilico.decoders.unclip import UnclipDecoder
-from insilico.decoders.weights import UNREADABLE, digest, folder, found
 from insilico.errors import SchemaError, WeightsError
 from insilico.step import batches, device, generator
+from insilico.weights.folders import UNREADABLE, digest, folder, found
 
 PARTS = ("clip", "text_prior", "unclip")
 

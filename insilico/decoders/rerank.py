@@ -15,10 +15,10 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 from insilico.decoders.candidates import Candidates
 from insilico.decoders.painting import painted, painting_digests
 from insilico.decoders.similarity import clap_rng, clap_sound, clap_texts, clip_pairs
-from insilico.decoders.weights import digest, found
 from insilico.errors import SchemaError, listed
 from insilico.schema import check, short_digest
 from insilico.step import Step, batches
+from insilico.weights.folders import digest, found
 
 if TYPE_CHECKING:
     import pandas as pd

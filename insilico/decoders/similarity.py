@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from insilico.decoders.painting import loaded_clip, read_by
-from insilico.decoders.weights import UNREADABLE, digest
 from insilico.errors import SchemaError, WeightsError
 from insilico.step import batches, device, generator
+from insilico.weights.folders import UNREADABLE, digest
 
 BATCH = 32
 

@@ -12,14 +12,27 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
+from insilico.decoders.precision import Precision, products_in, require_finite
+from insilico.decoders.pretrained import network
+from insilico.decoders.sampling import (
+    decoded_by,
+    denoised,
+    numbered,
+    paced,
+    size_vector,
+    truncated,
+)
 from insilico.errors import ParameterError, WeightsError
+from insilico.weights.folders import UNREADABLE
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL, SchedulerMixin, UNet2DConditionModel
@@ -44,8 +57,13 @@ class UnclipConfig:
         The UNet's latents are ``(vae_latents - shift) / scale``; one number, or one a channel.
     image_gain, image_offset : float
         Pictures are ``gain * decoded + offset``, clipped to [0, 1].
-    vector : tuple of float, optional
-        Vector condition of every item (class labels of the UNet).
+    sizes : tuple of float
+        Numbers whose `size_vector` conditions every item (class labels of the UNet): original
+        size and crop as published; none for a UNet without labels.
+    offset_noise : float, optional
+        How much of one more normal number is added to all of an item's noise; the start is then
+        ``z + (noise + offset_noise * number) * sigma``, `z` itself standard normal, as published.
+        None starts from the scheduler's own scaled noise.
     timesteps : {"scheduler", "truncated"}
         Who spaces the timesteps: the scheduler's own setting, or the integer parts of
         ``999 - k * 999 / steps`` (the published SDXL unCLIP).
@@ -58,15 +76,29 @@ class UnclipConfig:
     latent_shift: Numbers = 0.0
     image_gain: float = 0.5
     image_offset: float = 0.5
-    vector: tuple[float, ...] | None = None
+    sizes: tuple[float, ...] = ()
+    offset_noise: float | None = None
     timesteps: str = "scheduler"
 
     @classmethod
+    def published(cls) -> UnclipConfig:
+        """Return that of MindEye2's SDXL unCLIP."""
+        return cls(
+            latent_scale=1 / 0.13025,
+            image_gain=0.8,
+            image_offset=0.2,
+            sizes=(768, 768, 0, 0),
+            offset_noise=0.04,
+            timesteps="truncated",
+        )
+
+    @classmethod
     def from_json(cls, text: str) -> UnclipConfig:
-        """Read a configuration; lists become tuples."""
+        """Read a configuration; lists become tuples, what is null is as by default."""
         values: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value
             for key, value in json.loads(text).items()
+            if value is not None
         }
         return cls(**values)
 
@@ -121,22 +153,27 @@ class UnclipDecoder(torch.nn.Module):
         self.eval()
 
     @classmethod
-    def from_pretrained(
-        cls, folder: str | Path, *, dtype: torch.dtype = torch.float32
-    ) -> UnclipDecoder:
-        """Load from a folder with ``unet/``, ``vae/``, ``scheduler/`` and ``unclip.json``."""
+    def from_pretrained(cls, folder: str | Path) -> UnclipDecoder:
+        """Load from a folder with ``unet/``, ``vae/``, ``scheduler/`` and ``unclip.json``.
+
+        Raises
+        ------
+        WeightsError
+        """
         import diffusers
 
         folder = Path(folder)
         if not (folder / "unclip.json").exists():
             raise WeightsError(f"no unclip.json in {folder}: not the folder of an unCLIP decoder")
-        config = UnclipConfig.from_json((folder / "unclip.json").read_text("utf-8"))
-        how = {"torch_dtype": dtype, "low_cpu_mem_usage": False}
-        unet = diffusers.UNet2DConditionModel.from_pretrained(folder / "unet", **how)
-        vae = diffusers.AutoencoderKL.from_pretrained(folder / "vae", **how)
-        settings = json.loads((folder / "scheduler" / "scheduler_config.json").read_text("utf-8"))
-        scheduler = getattr(diffusers, settings["_class_name"]).from_config(settings)
-        return cls(unet, vae, scheduler, config)
+        try:
+            config = UnclipConfig.from_json((folder / "unclip.json").read_text("utf-8"))
+            settings = (folder / "scheduler" / "scheduler_config.json").read_text("utf-8")
+            kind = getattr(diffusers, json.loads(settings)["_class_name"])
+        except (*UNREADABLE, TypeError, AttributeError) as error:
+            raise WeightsError(f"{folder} cannot be loaded as unCLIP: {error}") from error
+        unet = network("diffusers:UNet2DConditionModel", folder / "unet")
+        vae = network("diffusers:AutoencoderKL", folder / "vae")
+        return cls(unet, vae, kind.from_config(json.loads(settings)), config)
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the folder that `from_pretrained` reads."""
@@ -153,6 +190,35 @@ class UnclipDecoder(torch.nn.Module):
         height, width = (size, size) if isinstance(size, int) else size
         return self.unet.config.out_channels, height, width
 
+    def drawn(
+        self, draws: Sequence[np.random.Generator], tokens: Sequence[int]
+    ) -> dict[str, torch.Tensor]:
+        """Draw all noise of items, each from its own generator, in the authors' order.
+
+        Parameters
+        ----------
+        draws : sequence of n generators
+        tokens : (tokens, channels)
+
+        Returns
+        -------
+        dict
+            What `sample` takes beside the tokens.
+        """
+        each = [self._drawn(rng, tuple(tokens)) for rng in draws]
+        return {
+            name: torch.from_numpy(np.stack([item[name] for item in each]).astype(np.float32))
+            for name in each[0]
+        }
+
+    def _drawn(self, rng: np.random.Generator, tokens: tuple[int, ...]) -> dict[str, np.ndarray]:
+        if self.config.offset_noise is None:
+            names = {"noise": self.latent_shape, "uncond": tokens}
+        else:
+            names = {"z": self.latent_shape, "uncond": tokens, "noise": self.latent_shape}
+            names["offset"] = ()
+        return {name: np.asarray(rng.standard_normal(shape)) for name, shape in names.items()}
+
     @torch.no_grad()
     def sample(
         self,
@@ -161,11 +227,15 @@ class UnclipDecoder(torch.nn.Module):
         uncond: torch.Tensor | None = None,
         steps: int | None = None,
         guidance: float | None = None,
+        *,
+        z: torch.Tensor | None = None,
+        offset: torch.Tensor | None = None,
+        precision: Precision = "fp32",
     ) -> torch.Tensor:
         """Make one picture for each item of tokens.
 
-        An item's picture depends on its own rows of `tokens`, `noise` and `uncond` alone, so it is
-        the same in any batch (up to the rounding of the matrix products).
+        An item's picture depends on its own rows of `tokens` and noise alone, so it is the same in
+        any batch (up to the rounding of the matrix products).
 
         Parameters
         ----------
@@ -179,15 +249,32 @@ class UnclipDecoder(torch.nn.Module):
             Denoising steps.
         guidance : float, optional
             ``uncond + guidance * (cond - uncond)``.
+        z : (n, c, h, w), offset : (n,), optional
+            Standard normal; needed where the configuration has `offset_noise`.
+        precision : {"fp32", "fp16", "bf16"}
+            Of the UNet's matrix products. The autoencoder computes in its weights' own.
 
         Returns
         -------
         float32 (n, 3, height, width) in [0, 1]
+
+        Raises
+        ------
+        ParameterError
+            If shapes do not fit.
+        SchemaError
+            If tokens or decoded pictures hold NaN or infinite values.
         """
         guidance = self.config.guidance if guidance is None else guidance
         self._check(tokens, noise, uncond, guidance)
-        latents = self._denoised(tokens, noise, uncond, steps or self.config.num_steps, guidance)
-        return self._pictures(latents)
+        steps = steps or self.config.num_steps
+        times = truncated(steps) if self.config.timesteps == "truncated" else None
+        scheduler = paced(self.scheduler, steps, times)
+        start = self._start(scheduler, noise, z, offset)
+        context = tokens if guidance == 1 or uncond is None else torch.cat([uncond, tokens])
+        with products_in(precision):
+            latents = denoised(scheduler, start, partial(self._network, context), guidance)
+        return self.pictures(latents)
 
     def _check(
         self,
@@ -205,51 +292,47 @@ class UnclipDecoder(torch.nn.Module):
                 f"guidance {guidance} needs unconditional tokens of shape {tuple(tokens.shape)}, "
                 f"got {shape}"
             )
+        require_finite(tokens, numbered(tokens), "tokens to make pictures of")
 
-    def _timesteps(self, scheduler: SchedulerMixin, steps: int) -> torch.Tensor:
-        with warnings.catch_warnings():  # diffusers hands tensors to np.array
-            warnings.simplefilter("ignore", DeprecationWarning)
-            if self.config.timesteps == "scheduler":
-                scheduler.set_timesteps(steps)
-            else:
-                last = scheduler.config.num_train_timesteps - 1
-                times = [int(last - k * last / steps) for k in range(steps)]
-                scheduler.set_timesteps(timesteps=times)
-        return scheduler.timesteps
-
-    def _denoised(
+    def _start(
         self,
-        tokens: torch.Tensor,
+        scheduler: Any,
         noise: torch.Tensor,
-        uncond: torch.Tensor | None,
-        steps: int,
-        guidance: float,
+        z: torch.Tensor | None,
+        offset: torch.Tensor | None,
     ) -> torch.Tensor:
-        scheduler = type(self.scheduler).from_config(self.scheduler.config)
-        timesteps = self._timesteps(scheduler, steps)
-        latents = noise * scheduler.init_noise_sigma
-        for timestep in timesteps:
-            scaled = scheduler.scale_model_input(latents, timestep)
-            output = self._network(scaled, timestep, tokens)
-            if uncond is not None and guidance != 1:
-                free = self._network(scaled, timestep, uncond)
-                output = free + guidance * (output - free)
-            latents = scheduler.step(output, timestep, latents).prev_sample
-        return latents
+        share = self.config.offset_noise
+        if share is None:
+            return noise * scheduler.init_noise_sigma
+        if z is None or offset is None or z.shape != noise.shape or len(offset) != len(noise):
+            raise ParameterError(
+                f"offset noise {share} needs z of shape {tuple(noise.shape)} and one offset an item"
+            )
+        lifted = noise + share * offset.reshape(-1, 1, 1, 1)
+        return z + lifted * scheduler.sigmas[0].to(noise.device)
 
     def _network(
-        self, latents: torch.Tensor, timestep: torch.Tensor, tokens: torch.Tensor
+        self, context: torch.Tensor, latents: torch.Tensor, timestep: torch.Tensor
     ) -> torch.Tensor:
-        given = with_token_grid(latents, tokens) if self.config.token_grid else latents
+        latents = torch.cat([latents] * (len(context) // len(latents)))
+        given = with_token_grid(latents, context) if self.config.token_grid else latents
         labels = None
-        if self.config.vector is not None:
-            labels = latents.new_tensor(self.config.vector).expand(len(latents), -1)
-        return self.unet(given, timestep, tokens, class_labels=labels).sample
+        if self.config.sizes:
+            labels = size_vector(self.config.sizes).to(latents).expand(len(latents), -1)
+        return self.unet(given, timestep, context, class_labels=labels).sample
 
-    def _pictures(self, latents: torch.Tensor) -> torch.Tensor:
+    @torch.no_grad()
+    def pictures(self, latents: torch.Tensor) -> torch.Tensor:
+        """Decode latents as the UNet sees them, (n, c, h, w), to float32 (n, 3, height, width).
+
+        Raises
+        ------
+        SchemaError
+            If the autoencoder overflows, as SDXL's does in half precision.
+        """
         scale, shift = (
             torch.as_tensor(value, dtype=latents.dtype, device=latents.device).reshape(1, -1, 1, 1)
             for value in (self.config.latent_scale, self.config.latent_shift)
         )
-        decoded = self.vae.decode(latents * scale + shift).sample.float()
+        decoded = decoded_by(self.vae, latents * scale + shift)
         return (self.config.image_gain * decoded + self.config.image_offset).clamp(0, 1)

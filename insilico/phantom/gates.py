@@ -20,7 +20,6 @@ import xarray as xr
 from insilico.adapters.ridge import Ridge
 from insilico.decoders.git import write_captions
 from insilico.decoders.mindeye2.step import MindEye2
-from insilico.decoders.weights import folder
 from insilico.encoders.mary_nano import MaryNano
 from insilico.phantom.convergence import convergence
 from insilico.phantom.hearing import sound_gates
@@ -31,6 +30,7 @@ from insilico.scores.embeddings import ClipCosine, embed
 from insilico.scores.pixels import PixCorr, Ssim
 from insilico.scores.score import top1
 from insilico.scores.words import exact, same_object
+from insilico.weights.folders import folder
 
 SETS, PAIRS, KNOWN = 3, (500, 2000), 6000
 GATES = {
@@ -66,7 +66,7 @@ class Gates:
         self.images = stimuli["image"].values
         self.truth = [str(text) for text in stimuli["caption"].values]
         self.ids = [str(name) for name in stimuli["stimulus"].values]
-        self.decoder = MindEye2(weights=weights, captions=False)
+        self.decoder = MindEye2(weights=weights, captions="none")
 
     def _folder(self, network: str) -> str:
         return str(folder(self.weights, network))

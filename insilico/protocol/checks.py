@@ -139,6 +139,13 @@ def _inputs(protocol: Protocol, spec: dict[str, Any], loc: Loc) -> Iterator[Comp
             loc,
             "it compares conditions over stimuli, and there is one: set stimuli.n to 2 or more",
         )
+    for asked in spec["of"] if "reconstructions" in needed else ():
+        if len(rows_of(protocol, asked)) > 1:
+            yield (
+                (*loc, "of"),
+                f"'{asked}' stands for {len(rows_of(protocol, asked))} conditions, and their "
+                "reconstructions are not one: name a condition of one region, without controls",
+            )
     if "measured" in needed and protocol.recording is None:
         yield loc, "it needs measured responses: add 'recording', or a preset"
     elif "measured" in needed:

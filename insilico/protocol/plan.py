@@ -231,11 +231,19 @@ class Planner:
         step = Join.of(branch.row for branch in branches)
         return self.job("join scores", step, *scores, note=note)
 
-    def statistic(self, name: str, score: Job | None) -> tuple[Job, list[str]]:
+    def statistic(
+        self, name: str, score: Job | None, branches: tuple[Branch, ...]
+    ) -> tuple[Job, list[str]]:
         """Return the job of an estimate, and which atlas stands for which in it."""
         spec, notes = bound(self.protocol.statistics[name], self.protocol.bindings)
         step = self.step("statistics", spec, seeded=True)
-        inputs = [self._input(what, spec, score) for what in takes(step)]
+        inputs: list[Job] = []
+        for what in takes(step):
+            if what == "reconstructions":
+                of_name = {branch.row.base: branch.reconstruction for branch in branches}
+                inputs += [of_name[asked] for asked in spec["of"]]
+            else:
+                inputs.append(self._input(what, spec, score))
         return self.job(f"statistics {name}", step, *inputs, note="; ".join(notes)), notes
 
     def _input(self, what: str, spec: Spec, score: Job | None) -> Job:
@@ -266,7 +274,7 @@ class Planner:
         score = self.joined(branches, "; ".join(dict.fromkeys(notes)))
         statistics = {}
         for name in self.protocol.statistics:
-            statistics[name], more = self.statistic(name, score)
+            statistics[name], more = self.statistic(name, score, branches)
             notes += more
         note = "; ".join(dict.fromkeys(notes))
         shown = self.stimuli(self.protocol.stimuli)

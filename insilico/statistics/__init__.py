@@ -9,6 +9,7 @@ KINDS = Registry(
     {
         "encoding_accuracy": "insilico.statistics.accuracy:EncodingAccuracy",
         "paired": "insilico.statistics.paired:Paired",
+        "discriminability": "insilico.statistics.discriminability:Discriminability",
         "levels": "insilico.statistics.levels:Levels",
         "explained_variance": "insilico.statistics.explained:ExplainedVariance",
         "split_half": "insilico.statistics.halves:SplitHalf",

@@ -33,10 +33,10 @@ from transformers import (
 )
 
 from insilico.decoders.audioldm2 import PROMPT, AudioLdm2, _loaded, latent_shape
-from insilico.decoders.weights import digest
 from insilico.errors import ParameterError, SchemaError, WeightsError
 from insilico.schema import sample
 from insilico.step import Registry
+from insilico.weights.folders import digest
 
 WIDTH = 16
 LETTERS = "abcdefghijklmnopqrstuvwxyz"

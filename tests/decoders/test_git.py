@@ -10,11 +10,11 @@ import torch
 from transformers import BertTokenizer, CLIPImageProcessorPil, GitConfig, GitForCausalLM
 
 from insilico.decoders import CAPTIONERS
-from insilico.decoders.git import Git, write_captions
-from insilico.decoders.weights import folder
+from insilico.decoders.git import Git, caption_tokens, write_captions
 from insilico.errors import ParameterError, SchemaError, WeightsError
 from insilico.phantom.scenes import draw_scene, render
 from insilico.schema import sample
+from insilico.weights.folders import folder
 
 WORDS = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "red", "dog", "sky"]
 
@@ -144,3 +144,21 @@ def test_missing_and_damaged_weights_are_named(tmp_path, tiny):
     (broken / "model.safetensors").write_bytes(b"junk")
     with pytest.raises(WeightsError, match="cannot be loaded as GIT"):
         Git(weights=str(broken))(sample("reconstruction"))
+
+
+@pytest.mark.parametrize("beams", [1, 3])
+def test_tokens_of_a_picture_are_captioned_like_the_picture(tiny, pictures, beams):
+    """The vision tower's own output, handed over, says what the tower would have said."""
+    model = GitForCausalLM.from_pretrained(tiny).eval()
+    pixels = CLIPImageProcessorPil.from_pretrained(tiny)(list(pictures), return_tensors="pt")
+    with torch.no_grad():
+        seen = model.git.image_encoder(pixels["pixel_values"]).last_hidden_state
+    assert caption_tokens(seen, tiny, beams) == write_captions(pictures, tiny, beams=beams)
+    flipped = caption_tokens(seen.flip(0), tiny, beams)
+    assert flipped == write_captions(pictures[::-1], tiny, beams=beams)
+    assert write_captions(pictures, tiny) == write_captions(pictures, tiny)  # the tower is back
+
+
+def test_tokens_of_another_width_are_told(tiny):
+    with pytest.raises(WeightsError, match="sees tokens of 16 channels, the converter makes 8"):
+        caption_tokens(torch.zeros(1, 5, 8), tiny)

@@ -9,10 +9,11 @@ import xarray as xr
 
 from insilico.decoders.mindeye2.model import MindEye2Config, MindEye2Model
 from insilico.decoders.mindeye2.step import MindEye2
-from insilico.decoders.weights import digest, folder
 from insilico.errors import SchemaError, SpaceError, WeightsError
+from insilico.step import computing
+from insilico.weights.folders import digest, folder
 
-FAST = MindEye2(prior_steps=4, steps=2, captions=False)
+FAST = MindEye2(prior_steps=4, steps=2, captions="none")
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +59,30 @@ def test_published_sizes_and_names():
     assert {key: tuple(state[key].shape) for key in shapes} == shapes
 
 
+RIDGES = [
+    (15724, 64_409_600), (14278, 58_486_784), (15226, 62_369_792), (13153, 53_878_784),
+    (13039, 53_411_840), (17907, 73_351_168), (12682, 51_949_568), (14386, 58_929_152),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("config", "total", "tensors"),
+    [
+        ({"voxels": [v for v, _ in RIDGES[1:]]}, 2_575_262_332, 261),
+        ({"hidden": 1024, "blurry": None}, 729_327_896, 149),
+        ({"hidden": 1024, "blurry": None, "voxels": [v for v, _ in RIDGES[1:]]}, 816_319_768, 161),
+    ],
+)
+def test_other_published_models_have_their_sizes(config, total, tensors):
+    with torch.device("meta"):
+        model = MindEye2Model(MindEye2Config(**config))
+    assert sum(p.numel() for p in model.parameters()) == total
+    assert len(model.state_dict()) == tensors
+    if config.get("hidden", 4096) == 4096:
+        each = [sum(p.numel() for p in ridge.parameters()) for ridge in model.ridge.linears]
+        assert each == [count for _, count in RIDGES[1:]]
+
+
 def test_a_reconstruction_says_where_it_comes_from(response):
     made = FAST(response)
     assert made["image"].dims == ("stimulus", "draw", "y_pixel", "x_pixel", "rgb")
@@ -71,14 +96,14 @@ def test_a_reconstruction_says_where_it_comes_from(response):
 
 
 def test_captions_are_words(response):
-    made = FAST.model_copy(update={"captions": True, "draws": 2})(response.isel(stimulus=[0]))
+    made = FAST.model_copy(update={"captions": "auto", "draws": 2})(response.isel(stimulus=[0]))
     assert made["caption"].dims == ("stimulus", "draw")
     assert all(str(text).startswith("a ") for text in made["caption"].values.flat)
 
 
 def test_repeats_are_averaged_in_the_outputs(response):
-    each = [FAST.conditions(response.isel(repeat=k)) for k in range(3)]
-    np.testing.assert_allclose(FAST.conditions(response), np.mean(each, 0), atol=1e-4)
+    each = [FAST.outputs(response.isel(repeat=k)).backbone for k in range(3)]
+    torch.testing.assert_close(FAST.outputs(response).backbone, sum(each) / 3, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("chosen", [["b"], ["c", "a"]])
@@ -87,10 +112,10 @@ def test_an_item_depends_on_nothing_beside_it(response, chosen):
     every = xr.DataArray(step.tokens(response), dims=("stimulus", "draw", "token", "width"))
     every = every.assign_coords(stimulus=response["stimulus"].values).sel(stimulus=chosen)
     part = response.sel(stimulus=chosen)
-    single = step.model_copy(update={"batch": 1})
-    assert np.abs(single.tokens(part) - every.values).max() < 1e-4
     pictures = step(response)["image"].sel(stimulus=chosen).astype(int)
-    assert np.abs(single(part)["image"] - pictures).max() <= 1
+    with computing(batch=1):
+        assert np.abs(step.tokens(part) - every.values).max() < 1e-4
+        assert np.abs(step(part)["image"] - pictures).max() <= 1
 
 
 def test_noise_is_common_to_conditions_and_differs_between_draws(response):

@@ -11,9 +11,9 @@ from insilico.decoders import DESCRIBERS
 from insilico.decoders.candidates import FromFile, FromGenerator, FromGrammar
 from insilico.decoders.rerank import Rerank, combined, ranks, table
 from insilico.decoders.similarity import clap_rng, clap_sound, clap_texts, clip_pairs, pieces
-from insilico.decoders.weights import folder
 from insilico.errors import ParameterError, SchemaError, StimulusError, WeightsError
 from insilico.phantom.stimuli import Scenes
+from insilico.weights.folders import folder
 
 RULES = {
     "caption": ("a {size} red {object} on the left of a beach",),

@@ -103,7 +103,7 @@ def test_whitened_latents_have_unit_variance_and_decode_to_the_same(kept):
 
 @pytest.fixture(scope="module")
 def pipe():
-    from insilico.decoders.weights import folder
+    from insilico.weights.folders import folder
 
     torch.manual_seed(0)
     return audioldm2.build(folder("phantom", "clap").parent)

@@ -10,6 +10,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "run"))
 from toy_steps import Decoder, Shapes
 from toy_world import install
 
+from insilico.errors import ProtocolError
 from insilico.job import Job, walk
 from insilico.protocol.plan import plan
 from insilico.protocol.read import read
@@ -165,3 +166,16 @@ def test_the_resolved_protocol_gives_the_same_keys(planned, tmp_path):
     again = tmp_path / "resolved.yaml"
     again.write_text(resolved(work, "study.yaml"))
     assert plan(read(again).protocol).key == work.key
+
+
+def test_discriminability_is_given_the_reconstructions_it_names(planned):
+    spec = {"kind": "discriminability", "of": ["measured", "intact"]}
+    work = planned(statistics__stages=spec)
+    jobs = by_name(work)
+    asked = jobs["statistics stages"].inputs
+    assert [job.name for job in asked] == ["decode measured", "decode intact"]
+    for name in ("silenced", "matched"):
+        with pytest.raises(ProtocolError, match=f"'{name}' stands for .* conditions"):
+            planned(statistics__stages={**spec, "of": ["intact", name]})
+    with pytest.raises(ProtocolError, match="unknown condition 'intatc'.*did you mean 'intact'"):
+        planned(statistics__stages={**spec, "of": ["intatc"]})

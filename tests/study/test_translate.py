@@ -320,7 +320,7 @@ def test_a_form_that_the_chain_does_not_make_is_refused(store, tmp_path):
     with pytest.raises(ParameterError, match="to what"):
         translated(store, "a dog", tmp_path, to=[])
     with pytest.raises(ParameterError, match=r"makes no text; it makes image"):
-        translated(store, "a dog", tmp_path, to=["text"], set={"decoder.captions": False})
+        translated(store, "a dog", tmp_path, to=["text"], set={"decoder.captions": "none"})
     weights = Path(isi.__file__).parent / "phantom" / "weights"
     with pytest.raises(ParameterError, match="makes no sound; say which network does: --set"):
         translated(store, "a dog", tmp_path / "out", set={"decoder.weights": str(weights)})

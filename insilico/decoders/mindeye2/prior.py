@@ -1,20 +1,17 @@
-"""MindEye2's diffusion prior: from the backbone's tokens to tokens as CLIP makes them.
+"""The network of MindEye2's diffusion prior: clean image tokens from noisy ones and the brain's.
 
-Specification section 2; the transformer and its sampling are those of DALLE2-pytorch 1.15.6, with
-the authors' key names.
+Specification section 2.1; the transformer is that of DALLE2-pytorch 1.15.6, with the authors' key
+names.
 """
 
 from __future__ import annotations
 
 import math
-from itertools import pairwise
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import nn
-
-TIMESTEPS = 100
 
 
 class ScaledNorm(nn.Module):
@@ -74,10 +71,9 @@ class Attention(nn.Module):
         q, k = self.rotary_emb(q), self.rotary_emb(k)
         null_k, null_v = (row.expand(len(x), 1, -1) for row in self.null_kv)
         k, v = torch.cat([null_k, k], dim=1), torch.cat([null_v, v], dim=1)
-        q, k = 4 * F.normalize(q, dim=-1), 4 * F.normalize(k, dim=-1)
-        logits = torch.einsum("bhid,bjd->bhij", q, k) + bias
-        weights = logits.softmax(dim=-1, dtype=torch.float32).to(v.dtype)
-        out = torch.einsum("bhij,bjd->bhid", weights, v)
+        q, k = 4 * F.normalize(q, dim=-1), 4 * F.normalize(k, dim=-1)  # logits: 16 times cosine
+        k, v = (rows[:, None].expand(-1, self.heads, -1, -1) for rows in (k, v))
+        out = F.scaled_dot_product_attention(q, k, v.to(q.dtype), bias.to(q.dtype), scale=1.0)
         return self.to_out(out.transpose(1, 2).flatten(-2))
 
 
@@ -230,104 +226,3 @@ class PriorNetwork(nn.Module):
         time = self.to_time_embeds(t).to(brain.dtype)[:, None]
         sequence = torch.cat([brain, time, noisy + self.learned_query], dim=1)
         return self.causal_transformer(sequence)[:, -noisy.shape[1] :]
-
-
-class NoiseSchedule(nn.Module):
-    """The cosine schedule's tables, as buffers with the authors' names."""
-
-    def __init__(self, timesteps: int = TIMESTEPS) -> None:
-        super().__init__()
-        for name, table in _tables(timesteps).items():
-            self.register_buffer(name, table.float())
-
-
-def _tables(timesteps: int, s: float = 0.008) -> dict[str, torch.Tensor]:
-    x = torch.linspace(0, timesteps, timesteps + 1, dtype=torch.float64)
-    curve = torch.cos((x / timesteps + s) / (1 + s) * torch.pi / 2) ** 2
-    curve = curve / curve[0]
-    betas = (1 - curve[1:] / curve[:-1]).clamp(0, 0.999)
-    alphas = 1 - betas
-    total = alphas.cumprod(0)
-    before = F.pad(total[:-1], (1, 0), value=1.0)
-    variance = betas * (1 - before) / (1 - total)
-    return {
-        "betas": betas,
-        "alphas_cumprod": total,
-        "alphas_cumprod_prev": before,
-        "sqrt_alphas_cumprod": total.sqrt(),
-        "sqrt_one_minus_alphas_cumprod": (1 - total).sqrt(),
-        "log_one_minus_alphas_cumprod": (1 - total).log(),
-        "sqrt_recip_alphas_cumprod": (1 / total).sqrt(),
-        "sqrt_recipm1_alphas_cumprod": (1 / total - 1).sqrt(),
-        "posterior_variance": variance,
-        "posterior_log_variance_clipped": variance.clamp(min=1e-20).log(),
-        "posterior_mean_coef1": betas * before.sqrt() / (1 - total),
-        "posterior_mean_coef2": (1 - before) * alphas.sqrt() / (1 - total),
-        "p2_loss_weight": torch.ones_like(betas),
-    }
-
-
-class DiffusionPrior(nn.Module):
-    """The prior network with its noise schedule, loss and sampling."""
-
-    def __init__(self, net: PriorNetwork, timesteps: int = TIMESTEPS) -> None:
-        super().__init__()
-        self.net = net
-        self.noise_scheduler: Any = NoiseSchedule(timesteps)
-
-    @property
-    def timesteps(self) -> int:
-        """Number of training timesteps."""
-        return len(self.noise_scheduler.betas)
-
-    def loss(
-        self,
-        brain: torch.Tensor,
-        image: torch.Tensor,
-        t: torch.Tensor,
-        noise: torch.Tensor,
-        keep_brain: torch.Tensor,
-        keep_image: torch.Tensor,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the mean squared error of the clean tokens, and the prediction."""
-        table = self.noise_scheduler
-        signal = table.sqrt_alphas_cumprod[t][:, None, None]
-        spread = table.sqrt_one_minus_alphas_cumprod[t][:, None, None]
-        predicted = self.net(signal * image + spread * noise, t, brain, keep_brain, keep_image)
-        return F.mse_loss(predicted, image), predicted
-
-    def times(self, steps: int) -> list[int]:
-        """Return the timesteps visited, the last one -1: 94, 89, ... 4, -1 for 20 steps."""
-        return torch.linspace(-1, self.timesteps, steps + 1)[:-1].int().tolist()[::-1]
-
-    @torch.no_grad()
-    def sample(self, brain: torch.Tensor, noise: torch.Tensor, steps: int = 20) -> torch.Tensor:
-        """Sample clean tokens as published: DDIM with eta 1, `steps` - 1 network calls.
-
-        Parameters
-        ----------
-        brain : (n, tokens, width)
-        noise : (steps - 1, n, tokens, width)
-            The start, then one draw for each step but the last.
-
-        Returns
-        -------
-        (n, tokens, width)
-
-        Notes
-        -----
-        The noise estimate uses the true cumulative alphas and the update the shifted table, as in
-        the original (specification section 2.3).
-        """
-        table, times, x = self.noise_scheduler, self.times(steps), noise[0]
-        for k, (now, then) in enumerate(pairwise(times)):
-            clean = self.net(x, torch.full((len(x),), now, device=x.device), brain)
-            if then < 0:
-                return clean
-            error = table.sqrt_recip_alphas_cumprod[now] * x - clean
-            error = error / table.sqrt_recipm1_alphas_cumprod[now]
-            a, b = table.alphas_cumprod_prev[now], table.alphas_cumprod_prev[then]
-            c1 = ((1 - a / b) * (1 - b) / (1 - a)).sqrt()
-            c2 = (1 - b - c1**2).sqrt()
-            x = clean * b.sqrt() + c1 * noise[k + 1] + c2 * error
-        return x

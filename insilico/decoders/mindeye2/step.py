@@ -1,74 +1,158 @@
-"""The step: betas of one subject -> pictures and captions."""
+"""The step: betas of one subject -> pictures, captions, and on request what lies between."""
 
 from __future__ import annotations
 
-from functools import lru_cache
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
 import xarray as xr
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
-from insilico.decoders.git import write_captions
-from insilico.decoders.mindeye2.model import MindEye2Model
-from insilico.decoders.unclip import UnclipDecoder
-from insilico.decoders.weights import digest, folder
-from insilico.errors import SchemaError, SpaceError, listed
-from insilico.schema import check, place_of, require_varying, short_digest
+from insilico.decoders.git import LONGEST, PUBLISHED_LENGTH, caption_tokens, write_captions
+from insilico.decoders.mindeye2.betas import Repeats, betas_of, entries
+from insilico.decoders.mindeye2.model import MindEye2Model, Outputs, read_config
+from insilico.decoders.mindeye2.pictures import as_bytes, as_stored, mixed, resized
+from insilico.decoders.mindeye2.published import subject_of
+from insilico.decoders.mindeye2.stages import FOLDERS, present, stage
+from insilico.decoders.precision import Precision, products_in, require_finite
+from insilico.errors import WeightsError
+from insilico.schema import check, require_varying, short_digest
 from insilico.step import Step, batches, device, generator
+from insilico.weights.folders import folder, used
 
-
-@lru_cache(maxsize=2)
-def _mindeye2(path: Path, weights: str, where: str) -> MindEye2Model:
-    return MindEye2Model.from_pretrained(path).to(where)
-
-
-@lru_cache(maxsize=2)
-def _unclip(path: Path, weights: str, where: str) -> UnclipDecoder:
-    return UnclipDecoder.from_pretrained(path).to(where)
+BATCH = 32
+NOISE = 2**26
+"""Numbers of noise that a batch holds at most."""
+PIXELS = ("y_pixel", "x_pixel", "rgb")
+Kept = Literal["ridge", "backbone", "clip_voxels", "prior"]
 
 
 class MindEye2(Step):
-    """Decode with MindEye2: ridge, backbone, diffusion prior, unCLIP, GIT.
+    """Decode with MindEye2: ridge, backbone, diffusion prior, unCLIP, GIT, and refinement.
+
+    How it is computed (device, items in a batch, compilation) is set by `insilico.step.computing`
+    and changes no more than roundings.
 
     Parameters
     ----------
     weights : str
-        ``"phantom"``, or a folder with ``mindeye2/``, ``unclip/`` and ``captioner/``.
+        ``"phantom"``; a folder with ``mindeye2/``, ``unclip/`` and ``captioner/``, and for what is
+        asked ``converter/``, ``blurry/`` and ``refiner/``, or one as the authors' hub has it;
+        ``"published"`` for that in ``INSILICO_WEIGHTS``.
+    model : str, optional
+        Training run in the authors' folder, such as ``final_subj01_pretrained_40sess_24bs``.
+    subject : int, optional
+        Position of the subject in the checkpoint's list, not its number; by default the one whose
+        number of voxels the response has.
     draws : int
         Reconstructions of each response.
     seed : int
         Item noise depends on seed, stimulus id and draw alone: it is the same in every condition
         and every batch.
+    repeats : {"outputs", "betas"}
+        What is averaged over repeats: the network's outputs as published, or the betas.
+    repeat : int, optional
+        Decode this repeat alone; the first is 1.
     prior_steps : int
-        20 as published: 19 network calls.
+        20 as published: 19 network calls; 100: the ancestral loop.
     steps, guidance : optional
         Of the unCLIP decoder; its own defaults otherwise.
-    captions : bool
-        Whether GIT captions the pictures.
+    captions : {"auto", "tokens", "pictures", "none"}
+        What GIT captions: the prior's tokens through the converter, as published, or the decoded
+        pictures. ``auto``: tokens where ``converter/`` is there, else pictures.
     beams : int
         Width of the captioner's beam search; 1 is greedy.
-    batch : int
-        Items decoded together.
+    blurry : bool, optional
+        Whether to decode the low-level head; by default where ``blurry/`` is there.
+    refine : bool
+        Whether pictures are refined by SDXL img2img, with their captions as prompts. The unCLIP's
+        are kept as ``unrefined``.
+    mix : float
+        Share of the blurry picture in a refined one; 0.25 in the authors' scores of refined
+        pictures. The refined ones are kept as ``refined``.
+    size : int, optional
+        Larger pictures are stored at this side, 256 as published; null stores them as they are.
+    keep : list of {"ridge", "backbone", "clip_voxels", "prior"}
+        What is stored beside the pictures, as ``tokens_ridge``, ``tokens_backbone``,
+        ``tokens_voxels`` and ``tokens_prior``.
+    precision : {"fp32", "fp16", "bf16"}
+        Of matrix products; the published run is fp16. Autoencoders are fp32 always.
+    tiled : bool
+        Whether autoencoders decode tile by tile: less memory, seams that differ a little.
     """
 
     kind: ClassVar[str] = "mindeye2"
+    version: ClassVar[int] = 2
     weights: str = "phantom"
+    model: str | None = None
+    subject: NonNegativeInt | None = None
     draws: PositiveInt = 1
     seed: NonNegativeInt = 0
-    prior_steps: PositiveInt = 20
+    repeats: Repeats = "outputs"
+    repeat: PositiveInt | None = None
+    prior_steps: Annotated[int, Field(ge=2)] = 20
     steps: PositiveInt | None = None
     guidance: float | None = None
-    captions: bool = True
+    captions: Literal["auto", "tokens", "pictures", "none"] = "auto"
     beams: PositiveInt = 1
-    batch: PositiveInt = 32
+    blurry: bool | None = None
+    refine: bool = False
+    mix: Annotated[float, Field(ge=0, le=1)] = 0.0
+    size: PositiveInt | None = 256
+    keep: tuple[Kept, ...] = ()
+    precision: Precision = "fp32"
+    tiled: bool = False
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> MindEye2:
+        if self.refine and self.captions == "none":
+            raise ValueError("refine: its prompts are captions; set captions: auto")
+        if self.mix and not self.refine:
+            raise ValueError("mix: the authors mix refined pictures alone; set refine: true")
+        if self.mix and self.blurry is False:
+            raise ValueError("mix: blurry pictures are needed; leave 'blurry' out")
+        return self
+
+    # --- what is used ---
+
+    @property
+    def captioned(self) -> str:
+        """What is captioned: tokens, pictures or none."""
+        if self.captions != "auto":
+            return self.captions
+        return "tokens" if present("converter", self.weights) else "pictures"
 
     def digests(self) -> dict[str, str]:
         """Return the digests of all networks used."""
-        names = ["mindeye2", "unclip"] + ["captioner"] * self.captions
-        return {name: digest(folder(self.weights, name)) for name in names}
+        names = {"mindeye2": True, "unclip": True}
+        names["captioner"] = self.captioned != "none"
+        names["converter"] = self.captioned == "tokens"
+        names["blurry"] = self.blurry is not False and present("blurry", self.weights)
+        names["refiner"] = self.refine
+        return {n: used(self.weights, n, self.model) for n, needed in names.items() if needed}
+
+    @property
+    def variant(self) -> str:
+        """Say which of the published and other ways this is."""
+        alone = f"repeat {self.repeat} alone"
+        said = [alone if self.repeat else f"{self.repeats} averaged over repeats"]
+        said += [f"prior in {self.prior_steps} steps", f"captions of {self.captioned}"]
+        said += ["refined by SDXL" if self.refine else "unrefined", self.precision]
+        if self.mix:
+            said[-2] += f", {1 - self.mix:g} refined + {self.mix:g} blurry"
+        return "; ".join(said)
+
+    def _stage(self, name: str) -> Any:
+        return stage(name, self.weights, self.precision, self.tiled, self.model)
+
+    def _rng(self, stage: str, stimulus: object, draw: int) -> np.random.Generator:
+        return generator(self.seed, "mindeye2", stage, stimulus, draw)
+
+    def _items(self, stimuli: list[str]) -> list[tuple[int, int]]:
+        return [(k, draw) for k in range(len(stimuli)) for draw in range(self.draws)]
+
+    # --- the chain ---
 
     def __call__(self, response: xr.Dataset) -> xr.Dataset:
         """Decode a response.
@@ -76,7 +160,6 @@ class MindEye2(Step):
         Parameters
         ----------
         response : response, ([repeat,] stimulus, voxel)
-            With repeats, the networks' outputs are averaged, not the betas, as published.
 
         Returns
         -------
@@ -84,90 +167,169 @@ class MindEye2(Step):
 
         Raises
         ------
-        WeightsError, SpaceError, SchemaError
+        WeightsError, SpaceError, SchemaError, ParameterError
         """
-        used = self.digests()  # a folder that is missing is named before any work
+        weights = self.digests()  # a folder that is missing is named before any work
         require_varying(check(response, "response"), "mindeye2: the response to decode")
-        tokens = self.tokens(response)
         stimuli = [str(name) for name in response["stimulus"].values]
-        image = self.pictures(tokens, stimuli)
-        made: dict[str, Any] = {"image": (("stimulus", "draw", "y_pixel", "x_pixel", "rgb"), image)}
-        if self.captions:
-            flat = image.reshape(-1, *image.shape[2:])
-            captioner = folder(self.weights, "captioner")
-            words = np.array(write_captions(flat, captioner, beams=self.beams))
-            made["caption"] = (("stimulus", "draw"), words.reshape(image.shape[:2]))
-        attrs = {"decoder": self.kind, "seed": self.seed, "weights": short_digest(used)}
+        outputs = self.outputs(response)
+        prior = self.sampled(outputs.backbone, stimuli)
+        made = self._made(outputs, prior, stimuli)
+        attrs = {"decoder": self.kind, "seed": self.seed, "weights": short_digest(weights)}
+        attrs |= {"variant": self.variant, **_carried(response)}
         coords = {"stimulus": stimuli, "draw": np.arange(self.draws)}
-        result = xr.Dataset(made, coords=coords, attrs={**attrs, **_carried(response)})
-        return check(result, "reconstruction")
+        return check(xr.Dataset(made, coords=coords, attrs=attrs), "reconstruction")
+
+    def _made(self, outputs: Outputs, prior: torch.Tensor, stimuli: list[str]) -> dict[str, Any]:
+        blurry = self._blurry(outputs.latent)  # what is missing is named before the long work
+        image, dims = self._images(prior, stimuli), ("stimulus", "draw", *PIXELS)
+        words = self._captions(prior, image)
+        made: dict[str, Any] = {}
+        if words:
+            made["caption"] = (dims[:2], np.array(words).reshape(len(stimuli), self.draws))
+        if blurry is not None:
+            blurry = resized(blurry, image.shape[-1])
+            made["blurry"] = (("stimulus", *PIXELS), as_bytes(blurry))
+        if self.refine:
+            made["unrefined"] = (dims, self._shaped(image))
+            image = self._refined(image, words, stimuli)
+        if self.mix and blurry is not None:
+            made["refined"] = (dims, self._shaped(image))
+            image = mixed(image, blurry.repeat_interleave(self.draws, dim=0), self.mix)
+        return {"image": (dims, self._shaped(image)), **made, **self._kept(outputs, prior)}
+
+    def _shaped(self, image: torch.Tensor) -> np.ndarray:
+        flat = as_bytes(image)
+        return flat.reshape(-1, self.draws, *flat.shape[1:])
+
+    def _kept(self, outputs: Outputs, prior: torch.Tensor) -> dict[str, Any]:
+        known = {
+            "ridge": ("tokens_ridge", ("stimulus", "hidden"), outputs.ridge),
+            "backbone": ("tokens_backbone", ("stimulus", "token", "channel"), outputs.backbone),
+            "clip_voxels": ("tokens_voxels", ("stimulus", "token", "channel"), outputs.clip_voxels),
+            "prior": ("tokens_prior", ("stimulus", "draw", "token", "channel"), prior),
+        }
+        asked = [known[name] for name in dict.fromkeys(self.keep)]
+        return {name: (dims, values.numpy()) for name, dims, values in asked}
+
+    # --- stage by stage ---
+
+    @torch.inference_mode()
+    def outputs(self, response: xr.Dataset) -> Outputs:
+        """Return what ridge and backbone make, averaged over repeats, float32 by stimulus."""
+        path = folder(self.weights, FOLDERS["brain"], self.model)
+        config = read_config(path)
+        subject = subject_of(config, check(response, "response"), self.subject)
+        betas = betas_of(response, config.voxels[subject])
+        given, names = entries(betas, self.repeats, self.repeat), list(response["stimulus"].values)
+        model, parts = self._stage("brain"), []
+        for rows in batches(range(given.shape[1]), BATCH, "brain"):
+            parts.append(self._averaged(model, given[:, rows], subject))
+            here = [names[row] for row in rows]
+            require_finite(parts[-1].backbone, here, "backbone tokens", self.precision)
+        known: list[list[Any]] = [[part[k] for part in parts] for k in range(3)]
+        ridge, backbone, projected = (torch.cat(each) for each in known)
+        low = [part.latent for part in parts if part.latent is not None]
+        return Outputs(ridge, backbone, projected, torch.cat(low) if low else None)
+
+    def _averaged(self, model: MindEye2Model, given: np.ndarray, subject: int) -> Outputs:
+        passes, n, voxels = given.shape
+        with products_in(self.precision):
+            flat = torch.from_numpy(given.reshape(-1, voxels)).to(device())
+            made = model.outputs(flat, subject)
+
+        def mean(values: torch.Tensor) -> torch.Tensor:
+            return values.unflatten(0, (passes, n)).mean(0).float().cpu()
+
+        low = None if made.latent is None else mean(made.latent)
+        return Outputs(mean(made.ridge), mean(made.backbone), mean(made.clip_voxels), low)
+
+    @torch.inference_mode()
+    def sampled(self, backbone: torch.Tensor, stimuli: list[str]) -> torch.Tensor:
+        """Return the prior's tokens, float32 (stimulus, draw, tokens, width)."""
+        prior = self._stage("prior")
+        shape = (prior.draws(self.prior_steps), *backbone.shape[1:])
+        size, made = max(1, min(BATCH, NOISE // int(np.prod(shape)))), []
+        for part in batches(self._items(stimuli), size, "prior"):
+            draws = [self._rng("prior", stimuli[k], d).standard_normal(shape) for k, d in part]
+            noise = torch.from_numpy(np.stack(draws, 1).astype(np.float32)).to(device())
+            brain = backbone[[k for k, _ in part]].to(device())
+            with products_in(self.precision):
+                made.append(prior.sample(brain, noise, self.prior_steps).float().cpu())
+            names = [stimuli[k] for k, _ in part]
+            require_finite(made[-1], names, "tokens of the prior", self.precision)
+        return torch.cat(made).unflatten(0, (len(stimuli), self.draws))
 
     def tokens(self, response: xr.Dataset) -> np.ndarray:
-        """Return the prior's tokens, float32 (stimulus, draw, tokens, width)."""
-        condition = self.conditions(response)
-        prior = self._model().diffusion_prior
-        stimuli = response["stimulus"].values
-        items = [(k, draw) for k in range(len(stimuli)) for draw in range(self.draws)]
-        made = []
-        for part in batches(items, self.batch, "prior"):
-            shape = (self.prior_steps - 1, *condition.shape[1:])
-            noise = [
-                self._rng("prior", stimuli[k], draw).standard_normal(shape) for k, draw in part
-            ]
-            brain = torch.from_numpy(condition[[k for k, _ in part]]).to(device())
-            made.append(prior.sample(brain, _tensor(noise).transpose(0, 1), self.prior_steps).cpu())
-        return torch.cat(made).numpy().reshape(len(stimuli), self.draws, *condition.shape[1:])
-
-    @torch.no_grad()
-    def conditions(self, response: xr.Dataset) -> np.ndarray:
-        """Return the backbone's tokens, float32 (stimulus, tokens, width), mean over repeats."""
-        model = self._model()
-        betas = _betas(check(response, "response"), model.config.voxels[0])
-        each = [model.condition(torch.from_numpy(rows.copy()).to(device())) for rows in betas]
-        return torch.stack(each).mean(0).cpu().numpy()
-
-    def _model(self) -> MindEye2Model:
-        path = folder(self.weights, "mindeye2")
-        return _mindeye2(path, digest(path), device())
-
-    def _rng(self, stage: str, stimulus: object, draw: int) -> np.random.Generator:
-        return generator(self.seed, "mindeye2", stage, stimulus, draw)
+        """Return the prior's tokens of a response, float32 (stimulus, draw, tokens, width)."""
+        stimuli = [str(name) for name in response["stimulus"].values]
+        return self.sampled(self.outputs(response).backbone, stimuli).numpy()
 
     def pictures(self, tokens: np.ndarray, stimuli: list[str]) -> np.ndarray:
-        """Return pictures of tokens (stimulus, draw, tokens, width), uint8 (..., y, x, rgb)."""
-        path = folder(self.weights, "unclip")
-        decoder = _unclip(path, digest(path), device())
-        items = [(k, draw) for k in range(len(stimuli)) for draw in range(self.draws)]
-        made = []
-        for part in batches(items, self.batch, "decode"):
+        """Return unrefined pictures of tokens (stimulus, draw, ...), uint8 (..., y, x, rgb)."""
+        return self._shaped(self._images(torch.from_numpy(tokens), stimuli))
+
+    def _images(self, tokens: torch.Tensor, stimuli: list[str]) -> torch.Tensor:
+        decoder, made = self._stage("unclip"), []
+        size = _batch_of(decoder.latent_shape)
+        for part in batches(self._items(stimuli), size, "decode"):
+            given = torch.stack([tokens[k, draw] for k, draw in part]).to(device())
             draws = [self._rng("unclip", stimuli[k], draw) for k, draw in part]
-            noise = _tensor([rng.standard_normal(decoder.latent_shape) for rng in draws])
-            uncond = _tensor([rng.standard_normal(tokens.shape[2:]) for rng in draws])
-            given = torch.from_numpy(np.stack([tokens[k, draw] for k, draw in part])).to(device())
-            pictures = decoder.sample(given, noise, uncond, self.steps, self.guidance)
-            made.append(pictures.mul(255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy())
-        flat = np.concatenate(made)
-        return flat.reshape(len(stimuli), self.draws, *flat.shape[1:])
+            noise = _there(decoder.drawn(draws, given.shape[1:]))
+            how = {"steps": self.steps, "guidance": self.guidance, "precision": self.precision}
+            pictures = decoder.sample(given, **noise, **how)
+            made.append(as_stored(pictures, self.size).cpu())
+        return torch.cat(made)
+
+    @torch.inference_mode()
+    def _captions(self, prior: torch.Tensor, image: torch.Tensor) -> list[str]:
+        if self.captioned == "none":
+            return []
+        captioner = folder(self.weights, "captioner")
+        if self.captioned == "pictures":
+            return write_captions(as_bytes(image), captioner, BATCH, self.beams, LONGEST)
+        converter, words = self._stage("converter"), []
+        for part in batches(prior.flatten(0, 1), BATCH, "caption"):
+            with products_in(self.precision):
+                converted = converter(torch.stack(part).to(device())).float()
+            words += caption_tokens(converted, captioner, self.beams, PUBLISHED_LENGTH)
+        return words
+
+    def _blurry(self, latent: torch.Tensor | None) -> torch.Tensor | None:
+        """Return blurry pictures, (stimulus, 3, height, width), if they are asked for."""
+        here = present("blurry", self.weights)
+        asked = self.blurry or self.mix > 0
+        if not (asked or (here and self.blurry is None and latent is not None)):
+            return None
+        if latent is None:
+            path = folder(self.weights, FOLDERS["brain"], self.model)
+            raise WeightsError(f"{path} has no low-level head: it makes no blurry pictures")
+        unclip: Any = None if here else self._stage("unclip")
+        own = here or tuple(latent.shape[1:]) != unclip.latent_shape
+        decoder: Any = self._stage("blurry") if own else unclip
+        parts = batches(latent, _batch_of(tuple(latent.shape[1:])), "blurry")
+        return torch.cat([decoder.pictures(torch.stack(p).to(device())).cpu() for p in parts])
+
+    def _refined(self, image: torch.Tensor, words: list[str], stimuli: list[str]) -> torch.Tensor:
+        refiner, made = self._stage("refiner"), []
+        numbered = list(enumerate(self._items(stimuli)))
+        for part in batches(numbered, _batch_of(refiner.latent_shape), "refine"):
+            rows = [row for row, _ in part]
+            draws = [self._rng("refiner", stimuli[k], draw) for _, (k, draw) in part]
+            noise = _there(refiner.drawn(draws))
+            said, given = [words[row] for row in rows], image[rows].to(device())
+            refined = refiner.refined(given, said, **noise, precision=self.precision)
+            made.append(resized(refined, image.shape[-1]).cpu())
+        return torch.cat(made)
 
 
-def _betas(response: xr.Dataset, voxels: int) -> np.ndarray:
-    """Return betas, float32 (repeat, stimulus, voxel), if the decoder can read them."""
-    bold, place = response["bold"], place_of(response)
-    if (place, bold.sizes[place]) != ("voxel", voxels):
-        plural = {"vertex": "vertices", "voxel": "voxels"}[place]
-        raise SpaceError(
-            f"this decoder reads {voxels} voxels; the response in {response.attrs['space']} has "
-            f"{bold.sizes[place]} {plural}: bring it into the decoder's voxels with an adapter"
-        )
-    bold = bold if "repeat" in bold.dims else bold.expand_dims("repeat")
-    if bold.ndim != 3:
-        others = set(map(str, bold.dims)) - {"repeat", "stimulus", "voxel"}
-        raise SchemaError(f"decode one {listed(sorted(others))} at a time; bold has {bold.dims}")
-    return bold.transpose("repeat", "stimulus", "voxel").values
+def _batch_of(latent: tuple[int, ...]) -> int:
+    """Return how many latents of this shape a step decodes together, if nobody says."""
+    return max(1, min(BATCH, 2**13 // int(np.prod(latent[-2:]))))
 
 
-def _tensor(arrays: list[np.ndarray]) -> torch.Tensor:
-    return torch.from_numpy(np.stack(arrays).astype(np.float32)).to(device())
+def _there(noise: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: values.to(device()) for name, values in noise.items()}
 
 
 def _carried(response: xr.Dataset) -> dict[str, object]:

@@ -1,0 +1,165 @@
+"""The published files: what each holds, how large it is, what it unlocks and where it is to be had.
+
+Names and sizes are those of the authors' repositories (specification sections 3 and 4.5); sizes
+follow from the number of parameters, or are those that the hub shows, which are rounded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MINDEYE2 = "https://huggingface.co/datasets/pscotti/mindeyev2"
+GIB, MIB = 2**30, 2**20
+
+VOXELS = {
+    1: 15724, 2: 14278, 3: 15226, 4: 13153, 5: 13039, 6: 17907, 7: 12682, 8: 14386,
+}  # fmt: skip
+"""nsdgeneral voxels of NSD's subjects: they tell whose ridge a checkpoint holds."""
+
+MODELS = {
+    "final_subj0{s}_pretrained_40sess_24bs": "fine-tuned on 40 sessions",
+    "final_subj0{s}_pretrained_1sess_24bs": "fine-tuned on session 1 alone",
+}
+MULTI = "final_multisubject_subj0{s}"
+EVALUATED = (1, 2, 5, 7)
+
+
+@dataclass(frozen=True)
+class Published:
+    """One published file or folder.
+
+    Attributes
+    ----------
+    path : str
+        In the weights folder, as on the hub. A folder of transformers or diffusers ends in ``/``.
+    holds, unlocks : str
+        For people.
+    source : str
+        Where to download it.
+    size : int or None
+        Bytes; None where it is not known.
+    parameters : int or None
+    """
+
+    path: str
+    holds: str
+    unlocks: str
+    source: str = MINDEYE2
+    size: int | None = None
+    parameters: int | None = None
+
+
+def _models() -> list[Published]:
+    ridge = {s: 4096 * (voxels + 1) for s, voxels in VOXELS.items()}
+    shared, every = 2_227_294_844 - ridge[1], sum(ridge.values())
+    rows = [
+        (f"train_logs/{name.format(s=s)}/last.pth", f"subject {s}, {how}", shared + ridge[s])
+        for name, how in MODELS.items()
+        for s in EVALUATED
+    ]
+    rows += [
+        (
+            f"train_logs/{MULTI.format(s=s)}/last.pth",
+            f"pre-trained on all subjects but {s}",
+            shared + every - ridge[s],
+        )
+        for s in EVALUATED
+    ]
+    made = [_last(path, f"MindEye2: {holds}", count, 4 * count) for path, holds, count in rows]
+    light = "train_logs/multisubject_subj01_1024hid_nolow_300ep/last.pth"
+    holds = "MindEye2: hidden width 1024, no low-level head"
+    return [*made, _last(light, holds, None, int(2.7 * GIB))]
+
+
+def _last(path: str, holds: str, parameters: int | None, size: int) -> Published:
+    unlocks = "decoder mindeye2: betas -> CLIP tokens"
+    return Published(path, holds, unlocks, MINDEYE2, size, parameters)
+
+
+_NETWORKS = [
+    Published(
+        "unclip6_epoch0_step110000.ckpt",
+        "SDXL unCLIP: UNet, VAE and the bigG image tower",
+        "decoder mindeye2: tokens -> pictures; retrieval by image tokens",
+        size=4 * 4_494_816_212,
+        parameters=4_494_815_212,
+    ),
+    Published(
+        "bigG_to_L_epoch8.pth",
+        "CLIPConverter: tokens of bigG -> tokens of CLIP-L",
+        "captions of tokens",
+        size=4 * 1_771_009,
+        parameters=1_771_009,
+    ),
+    Published(
+        "git-large-coco/",
+        "GIT large (COCO), as transformers keeps it",
+        "captions",
+        "https://huggingface.co/microsoft/git-large-coco",
+    ),
+    Published(
+        "sd_image_var_autoenc.pth",
+        "the VAE of Stable Diffusion image variations",
+        "blurry pictures from the low-level head",
+        size=4 * 83_653_863,
+        parameters=83_653_863,
+    ),
+    Published(
+        "zavychromaxl_v30.safetensors",
+        "an SDXL fine-tune: UNet, VAE and both text encoders",
+        "refined ('enhanced') pictures",
+        size=int(6.5 * GIB),
+    ),
+    Published(
+        "clip-vit-large-patch14/",
+        "the tokenizer of CLIP-L (vocab.json, merges.txt)",
+        "refined pictures from the single SDXL file",
+        "https://huggingface.co/openai/clip-vit-large-patch14",
+    ),
+]
+
+_DATA = [
+    Published(
+        f"betas_all_subj0{s}_fp32_renorm.hdf5",
+        f"NSD betas of subject {s}, z-scored",
+        "measured responses",
+        size=int(1.8 * GIB) if s == 1 else None,
+    )
+    for s in VOXELS
+] + [
+    Published(
+        "coco_images_224_float16.hdf5",
+        "the 73,000 pictures of NSD, 224 x 224",
+        "NSD's stimuli",
+        size=int(20.5 * GIB),
+    ),
+    Published(
+        "evals/all_images.pt",
+        "the 1000 test pictures, 224 x 224",
+        "scores against the authors' reconstructions",
+        size=574 * MIB,
+    ),
+    Published("evals/all_captions.pt", "COCO captions of them", "caption scores"),
+    Published("evals/all_git_generated_captions.pt", "GIT's captions of them", "caption scores"),
+    Published("shared1000.npy", "which of the 73,000 pictures all subjects saw", "NSD's split"),
+    Published(
+        "gnet_multisubject.pt",
+        "GNet: pictures -> responses of all subjects",
+        "score brain_correlation",
+        size=int(1.2 * GIB),
+    ),
+    Published(
+        "brain_region_masks.hdf5",
+        "nsdgeneral, V1-V4 and higher visual voxels",
+        "score brain_correlation by region",
+        size=822_000,
+    ),
+]
+
+PUBLISHED = (*_models(), *_NETWORKS, *_DATA)
+
+
+def subjects(voxels: int) -> str:
+    """Return whose number of voxels that is, `` (NSD subject 1)``, or an empty text."""
+    found = [subject for subject, count in VOXELS.items() if count == voxels]
+    return f" (NSD subject {found[0]})" if found else ""
