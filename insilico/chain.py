@@ -16,10 +16,12 @@ from insilico.protocol.model import CHAIN, ONWARD, Protocol
 from insilico.protocol.plan import Planner
 from insilico.protocol.read import filled, lines, preset, problems
 from insilico.protocol.regions import EACH, bound, region_complaints, spelled
-from insilico.protocol.steps import build, complaints
+from insilico.protocol.shown import AsShown
+from insilico.protocol.steps import build, complaints, takes
 from insilico.run.runner import obtain
 from insilico.run.store import Store
 from insilico.schema import check, place_of
+from insilico.scores.settings import expanded
 from insilico.step import Step
 
 
@@ -150,6 +152,10 @@ class Chain:
             made = carried(self._step(section, seeded=True)(made), made)
         return made
 
+    def caption(self, stimuli: xr.Dataset) -> xr.Dataset:
+        """Return the captioner's words on the stimuli themselves, for `caption_pairings`."""
+        return carried(self._step("captioner", seeded=True)(AsShown()(stimuli)), stimuli)
+
     def _has(self, section: str) -> bool:
         return getattr(self.protocol, section) is not None
 
@@ -208,8 +214,20 @@ def ablate(
     return carried(build("perturb", spec)(response, training), response)
 
 
+NEEDED = {
+    "measured": "the measured response to the same stimuli: measured=chain.record(stimuli)",
+    "captioned": "the captioner's words on the stimuli: captioned=chain.caption(stimuli)",
+}
+"""What some scores are called with, besides reconstruction and stimuli."""
+
+
 def score(
-    reconstruction: xr.Dataset, stimuli: xr.Dataset, metrics: Iterable[str | Mapping[str, Any]]
+    reconstruction: xr.Dataset,
+    stimuli: xr.Dataset,
+    metrics: Iterable[str | Mapping[str, Any]],
+    *,
+    measured: xr.Dataset | None = None,
+    captioned: xr.Dataset | None = None,
 ) -> xr.Dataset:
     """Score reconstructions against what was shown.
 
@@ -218,15 +236,32 @@ def score(
     reconstruction : reconstruction
     stimuli : stimuli
     metrics : list of str or dict
-        Kinds of scores, such as ``["pixcorr", "clip_cosine"]``.
+        Kinds of scores, such as ``["pixcorr", "clip_cosine"]``, or a paper's:
+        ``[{"protocol": "mindeye2", "weights": folder}]``.
+    measured : response, optional
+        To the same stimuli, in voxels; `brain_correlation` needs it.
+    captioned : reconstruction, optional
+        Of `Chain.caption`; `caption_pairings` needs it.
 
     Returns
     -------
-    score, (stimulus, draw, metric)
+    score, (stimulus, draw, metric); scores of sets beside them, as `set_value`
+
+    Raises
+    ------
+    ProtocolError
+        An unknown score or parameter, or an input that a score needs and is not given.
     """
-    metrics = [metrics] if isinstance(metrics, str) else list(metrics)
-    specs = [{"kind": one} if isinstance(one, str) else dict(one) for one in metrics]
+    metrics = [metrics] if isinstance(metrics, (str, Mapping)) else list(metrics)
+    specs = [spec for one in metrics for spec in expanded(one)]
+    given = {"reconstruction": reconstruction, "stimuli": stimuli}
+    given |= {"measured": measured, "captioned": captioned}  # type: ignore[dict-item]
     for spec in specs:
         _refuse("scores", spec)
-    made = [build("scores", spec)(reconstruction, stimuli) for spec in specs]
+    steps = [build("scores", spec) for spec in specs]
+    for step in steps:
+        lacking = [name for name in takes(step) if given[name] is None]
+        if lacking:
+            raise ProtocolError(f"{step.kind} needs {NEEDED[lacking[0]]}")
+    made = [step(*(given[name] for name in takes(step))) for step in steps]
     return side_by_side([carried(one, reconstruction) for one in made])

@@ -11,7 +11,8 @@ import torch
 
 from insilico.decoders.text_prior import TextPrior
 from insilico.decoders.unclip import UnclipDecoder
-from insilico.errors import SchemaError, WeightsError
+from insilico.errors import WeightsError
+from insilico.spaces.meanings import read_by
 from insilico.step import batches, device, generator
 from insilico.weights.folders import UNREADABLE, digest, folder, found
 
@@ -126,16 +127,3 @@ def loaded_clip(path: Path, used: str, where: str) -> tuple[Any, Any, Any]:
         return model, tokenizer, CLIPImageProcessorPil.from_pretrained(path)
     except UNREADABLE as error:
         raise WeightsError(f"{path} cannot be loaded as CLIP: {error}") from error
-
-
-def read_by(tokenizer: Any, texts: list[str]) -> Any:
-    """Return texts as a model's numbers; one that it cannot read to the end is an error."""
-    longest = min(tokenizer.model_max_length, 10_000)
-    for text in texts:
-        length = len(tokenizer(text, verbose=False)["input_ids"])
-        if length > longest:
-            raise SchemaError(
-                f"a text of {len(text.split())} words ('{text[:40]}…') makes {length} tokens; this "
-                f"model reads {longest}: shorten it"
-            )
-    return tokenizer(texts, padding=True, return_tensors="pt")

@@ -14,9 +14,10 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 
 from insilico.decoders.candidates import Candidates
 from insilico.decoders.painting import painted, painting_digests
-from insilico.decoders.similarity import clap_rng, clap_sound, clap_texts, clip_pairs
+from insilico.decoders.similarity import clip_pairs
 from insilico.errors import SchemaError, listed
 from insilico.schema import check, short_digest
+from insilico.spaces.meanings import clap_rng, clap_sound, clap_texts
 from insilico.step import Step, batches
 from insilico.weights.folders import digest, found
 

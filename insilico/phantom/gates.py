@@ -26,7 +26,8 @@ from insilico.phantom.hearing import sound_gates
 from insilico.phantom.recording import PhantomRecording
 from insilico.phantom.shares import Row, gain, mean, ratio, share
 from insilico.phantom.stimuli import Scenes
-from insilico.scores.embeddings import ClipCosine, embed
+from insilico.scores.embeddings import ClipCosine, ClipTwoWay, embedded
+from insilico.scores.features import features
 from insilico.scores.pixels import PixCorr, Ssim
 from insilico.scores.score import top1
 from insilico.scores.words import exact, same_object
@@ -79,7 +80,8 @@ class Gates:
 
         with torch.no_grad():
             words = text_embeddings(_clip(self._folder("clip")), caption_tokens()).numpy()
-        nearest = (embed(self.images, self._folder("clip")) @ words.T).argmax(1)
+        clip = features("clip").reader(Path(self._folder("clip")), None)
+        nearest = (embedded(self.images, clip) @ words.T).argmax(1)
         named = np.array(CAPTIONS)[nearest] == np.array(self.truth)
         said = write_captions(self.images, Path(self._folder("captioner")))
         right = np.array(said) == np.array(self.truth)
@@ -191,22 +193,28 @@ class Gates:
     def judged(self, images: np.ndarray) -> Scored:
         """Return the judges' hits for pictures (n, y, x, rgb): caption, object, top-1."""
         said = write_captions(images, Path(self._folder("judge_captioner")))
-        judge, pairs = self._folder("judge_clip"), list(zip(said, self.truth, strict=True))
-        alike = embed(self.images, judge) @ embed(images, judge).T
+        pairs = list(zip(said, self.truth, strict=True))
+        judge = ClipTwoWay(weights=self._folder("judge_clip"))
+        alike = judge.similarity(self.stimuli, _as_drawn(images))
         return {
             "exact caption": np.array([exact(a, b) for a, b in pairs]),
             "object right": np.array([same_object(a, b) for a, b in pairs]),
-            f"top-1 of {len(pairs)}": top1(alike[None])[:, 0],
+            f"top-1 of {len(pairs)}": top1(alike)[:, 0],
         }
 
     def _scored(self, tokens: np.ndarray) -> Scored:
         """Return the judges' hits and the continuous scores of the pictures of tokens."""
         images = self._pictures(tokens)
-        made = xr.Dataset({"image": (("stimulus", "y_pixel", "x_pixel", "rgb"), images)})
-        made = made.expand_dims("draw")
+        made = _as_drawn(images)
         measures = (PixCorr(), Ssim(), ClipCosine(weights=self._folder("judge_clip")))
-        similar = {m.kind: m.similarity(self.stimuli, made)[0].diagonal() for m in measures}
+        similar = {m.kind: m.scored(self.stimuli, made)[0][:, 0] for m in measures}
         return self.judged(images) | {CONTINUOUS[kind]: v for kind, v in similar.items()}
+
+
+def _as_drawn(images: np.ndarray) -> xr.Dataset:
+    """Return pictures (n, y, x, rgb) as one draw."""
+    made = xr.Dataset({"image": (("stimulus", "y_pixel", "x_pixel", "rgb"), images)})
+    return made.expand_dims("draw")
 
 
 def tokens_of(images: np.ndarray, clip: str) -> np.ndarray:

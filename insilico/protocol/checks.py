@@ -6,12 +6,13 @@ import importlib
 from collections.abc import Iterator
 from typing import Any
 
-from insilico.errors import not_one_of
+from insilico.errors import ParameterError, not_one_of
 from insilico.protocol.document import Loc, merge
 from insilico.protocol.expand import CHANGEABLE, changed, rows_of
 from insilico.protocol.model import CHAIN, Protocol
 from insilico.protocol.regions import bound, region_complaints
-from insilico.protocol.steps import Complaint, complaints, kinds, takes
+from insilico.protocol.steps import Complaint, build, called, complaints, kinds, takes
+from insilico.scores.settings import expanded
 from insilico.step import Registry, Step
 
 DRAWS = {
@@ -108,11 +109,43 @@ def _perturb(protocol: Protocol, name: str, loc: Loc) -> Iterator[Complaint]:
 def _scores(protocol: Protocol) -> Iterator[Complaint]:
     seen: set[str] = set()
     for position, spec in enumerate(protocol.scores):
-        spec = {"kind": spec} if isinstance(spec, str) else spec
-        yield from complaints("scores", spec, ("scores", position))
-        if str(spec) in seen:
-            yield ("scores", position), f"the score {spec.get('kind')} is repeated; keep one"
-        seen.add(str(spec))
+        spec, loc = {"kind": spec} if isinstance(spec, str) else spec, ("scores", position)
+        found = list(_setting(spec, loc)) or list(complaints("scores", spec, loc))
+        yield from found
+        if not found:
+            label = called(build("scores", spec))
+            if label in seen:
+                yield loc, f"the score {label} is repeated; keep one, or give one another 'name'"
+            seen.add(label)
+            yield from _scored(protocol, spec, loc)
+
+
+def _setting(spec: dict[str, Any], loc: Loc) -> Iterator[Complaint]:
+    """Yield what is wrong with an entry that should stand for a paper's scores."""
+    try:
+        expanded(spec)
+    except ParameterError as error:
+        yield loc, str(error)
+
+
+NEEDS = {
+    "measured": ("recording", "measured responses: add 'recording', or a preset"),
+    "captioned": ("captioner", "a captioner: add 'captioner', such as git"),
+}
+"""What a score may be called with besides reconstruction and stimuli, and the section behind it."""
+
+
+def _scored(protocol: Protocol, spec: dict[str, Any], loc: Loc) -> Iterator[Complaint]:
+    """Yield conditions that lack what a score is called with."""
+    for what in needs("scores", spec["kind"]):
+        section, wanted = NEEDS.get(what, ("", ""))
+        lacking = section and [
+            name
+            for name, condition in protocol.conditions.items()
+            if not changed(protocol, condition, section)
+        ]
+        if lacking:
+            yield loc, f"{spec['kind']} needs {wanted} (condition '{lacking[0]}' has none)"
 
 
 def _statistic(protocol: Protocol, name: str) -> Iterator[Complaint]:

@@ -55,7 +55,7 @@ class Join(Step):
         Notes
         -----
         Chance levels that differ between conditions are averaged in `chance` and kept one by one
-        in `chance_of_condition`.
+        in `chance_of_condition`. Scores of sets beside others: see `side_by_side`.
         """
         each = len(scores) // len(self.condition)
         parts = [scores[k : k + each] for k in range(0, len(scores), each)]
@@ -71,6 +71,11 @@ class Join(Step):
             chance_of_condition=(("condition", "metric"), chance.values),
         )
         return check(joined, "score")
+
+
+SET_NAMES = {name: f"set_{name}" for name in ("value", "metric", "definition", "direction")}
+SET_NAMES |= {"chance": "set_chance", "error": "set_error", "warning": "set_warning"}
+"""What scores of sets are called beside scores of items."""
 
 
 class Subjects(Step):
@@ -105,7 +110,27 @@ class Subjects(Step):
 
 
 def side_by_side(scores: tuple[xr.Dataset, ...] | list[xr.Dataset]) -> xr.Dataset:
-    """Join scores of the same reconstructions along metric."""
+    """Join scores of the same reconstructions along metric.
+
+    Scores of sets, which have no stimulus, stand apart where there are others: `set_value` over
+    `set_metric`, so that no statistic takes them for scores of items.
+    """
+    labels = [str(label) for score in scores for label in score["metric"].values]
+    twice = sorted({label for label in labels if labels.count(label) > 1})
+    if twice:
+        raise SchemaError(f"two scores are called {listed(twice)}; give one another 'name'")
+    items = [score for score in scores if "stimulus" in score.dims]
+    sets = [score for score in scores if "stimulus" not in score.dims]
+    joined = [_along_metric(part) for part in (items, sets) if part]
+    if len(joined) == 1:
+        return joined[0]
+    of_items, of_sets = joined
+    return of_items.merge(
+        of_sets.rename(SET_NAMES), join="exact", combine_attrs="drop_conflicts", compat="equals"
+    )
+
+
+def _along_metric(scores: list[xr.Dataset]) -> xr.Dataset:
     return xr.concat(
         scores,
         "metric",

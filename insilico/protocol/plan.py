@@ -13,7 +13,8 @@ from insilico.protocol.first import First
 from insilico.protocol.join import Join, Subjects
 from insilico.protocol.model import CHAIN, ONWARD, Protocol, Spec
 from insilico.protocol.regions import bound
-from insilico.protocol.steps import build, kinds, takes
+from insilico.protocol.shown import AsShown
+from insilico.protocol.steps import build, called, kinds, takes
 from insilico.schema import canonical, short_digest
 from insilico.step import Step
 
@@ -196,6 +197,12 @@ class Planner:
         made = self.decoded(row, voxels)
         return Branch(row, shown, response, made, self._scores(row, made, shown))
 
+    def captioned(self, captioner: Spec, shown: Job) -> Job:
+        """Return the job of the captioner's words on the stimuli themselves."""
+        pictures = self.job(f"as shown {_shown(shown)}", AsShown(), shown)
+        step = self.step("captioner", captioner, seeded=True)
+        return self.job(f"caption {_shown(shown)}", step, pictures)
+
     def _measured(self, row: Row, shown: Job) -> tuple[Job, Job | None]:
         recording = row.chain["recording"]
         voxels = self.perturbed(row, self.recorded(recording, shown, "voxels", "keep"))
@@ -217,9 +224,22 @@ class Planner:
         found = []
         for spec in self.protocol.scores:
             spec = {"kind": spec} if isinstance(spec, str) else spec
-            name = f"score {spec['kind']} {row.name}"
-            found.append(self.job(name, self.step("scores", spec), made, shown))
+            step = self.step("scores", spec)
+            inputs = [self._scored(what, row, made, shown) for what in takes(step)]
+            found.append(self.job(f"score {called(step)} {row.name}", step, *inputs))
         return tuple(found)
+
+    def _scored(self, what: str, row: Row, made: Job, shown: Job) -> Job:
+        """Return the job of what a score is called with."""
+        if what == "measured":
+            return self.recorded(row.chain["recording"], shown, "voxels", "keep")
+        if what == "captioned":
+            return self.captioned(row.chain["captioner"], shown)
+        if what not in ("reconstruction", "stimuli"):
+            raise TypeError(
+                f"a score cannot be given '{what}': reconstruction, stimuli, measured or captioned"
+            )
+        return made if what == "reconstruction" else shown
 
     # --- over conditions ---
 

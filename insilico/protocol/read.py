@@ -9,12 +9,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from insilico.errors import ProtocolError, did_you_mean, listed, not_one_of
+from insilico.errors import ParameterError, ProtocolError, did_you_mean, listed, not_one_of
 from insilico.protocol.checks import cross_checks
 from insilico.protocol.document import Document, assigned, merged, read_document
 from insilico.protocol.held import planned
 from insilico.protocol.model import CHAIN, Condition, Protocol
 from insilico.protocol.steps import Complaint, told
+from insilico.scores.settings import expanded
 from insilico.spaces.shipped import shipped
 
 
@@ -113,8 +114,31 @@ def complete(path: Path, changes: Mapping[str, Any] | None = None) -> Document:
 
 
 def filled(document: Document) -> Document:
-    """Write short forms in full: ``adapter: pca``, ``intact:``."""
-    return Document(_normal(document.data), document.marks, document.name)
+    """Write short forms in full: ``adapter: pca``, ``intact:``, a paper's scores."""
+    data = _normal(document.data)
+    if not isinstance(data.get("scores"), list):
+        return Document(data, document.marks, document.name)
+    data["scores"], origins = _scores(data["scores"])
+    marks = {loc: mark for loc, mark in document.marks.items() if loc[:1] != ("scores",)}
+    for loc, mark in document.marks.items():
+        if loc[:1] == ("scores",):
+            own = [k for k, p in enumerate(origins) if loc[1:2] == (p,)]
+            marks |= {("scores", k, *loc[2:]): mark for k in own} or {loc: mark}
+    return Document(data, marks, document.name)
+
+
+def _scores(specs: list[Any]) -> tuple[list[Any], list[int]]:
+    """Return each score that is asked for, and the position of the entry that stands for it."""
+    found: list[Any] = []
+    origins: list[int] = []
+    for position, spec in enumerate(specs):
+        try:
+            each = expanded(spec) if isinstance(spec, dict) else [spec]
+        except ParameterError:  # told by `problems`, with its place
+            each = [spec]
+        found += each
+        origins += [position] * len(each)
+    return found, origins
 
 
 def preset(document: Document) -> Document:

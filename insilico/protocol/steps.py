@@ -102,3 +102,8 @@ def build(section: str, spec: Mapping[str, Any], seed: int | None = None) -> Ste
 def takes(step: Step) -> tuple[str, ...]:
     """Return the names of the datasets that a step is called with."""
     return tuple(inspect.signature(step).parameters)
+
+
+def called(step: Step) -> str:
+    """Return the name of a score's metric; scores of other packages are called as their kind."""
+    return str(getattr(step, "label", step.kind))

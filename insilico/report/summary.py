@@ -53,17 +53,43 @@ def _head(plan: Plan, nouns: Mapping[str, xr.Dataset]) -> list[str]:
 
 def _scores(score: xr.Dataset) -> list[str]:
     """Write mean scores: one row for each name in the protocol."""
-    dims = [dim for dim in ("stimulus", "draw") if dim in score.dims]
-    value = score["value"].mean(dims)
-    metrics = [str(metric) for metric in value["metric"].values]
     regions = " (and over regions)" if score["region"].values.astype(bool).any() else ""
-    lines = [f"Scores, mean over stimuli{regions}"]
-    lines.append(" " * 16 + "".join(f"{metric:>15}" for metric in metrics))
+    items = "stimulus" in score["value"].dims
+    lines = [f"Scores, mean over stimuli{regions}" if items else f"Scores of sets{regions}"]
+    lines += _table(score, score["value"], score["metric"].values, score["chance"].values)
+    if "set_value" in score:
+        lines += ["", f"Scores of sets{regions}; they say nothing of single pictures"]
+        lines += _table(score, score["set_value"], score["set_metric"].values)
+    return lines + _warnings(score)
+
+
+def _table(
+    score: xr.Dataset, values: xr.DataArray, labels: np.ndarray, chance: np.ndarray | None = None
+) -> list[str]:
+    """Write one row for each name in the protocol, and chance where there is one."""
+    value = values.mean([dim for dim in ("stimulus", "draw") if dim in values.dims])
+    widths = [max(15, len(str(label)) + 2) for label in labels]
+    lines = [" " * 16 + "".join(f"{label!s:>{w}}" for label, w in zip(labels, widths, strict=True))]
+
+    def row(name: str, numbers: np.ndarray) -> str:
+        cells = zip(numbers, widths, strict=True)
+        return f"{name:<16}" + "".join(f"{number:{width}.3f}" for number, width in cells)
+
     for name in dict.fromkeys(score["name"].values.astype(str)):
-        row = value.sel(condition=score["name"].values == name).mean("condition")
-        lines.append(f"{name:<16}" + "".join(f"{number:15.3f}" for number in row.values))
-    chance = "".join(f"{number:15.3f}" for number in score["chance"].values)
-    return [*lines, f"{'chance':<16}" + chance]
+        rows = value.sel(condition=score["name"].values == name)
+        lines.append(row(name, rows.mean("condition").values))
+    known = chance is not None and np.isfinite(chance).any()
+    return [*lines, row("chance", chance)] if known else lines  # type: ignore[arg-type]
+
+
+def _warnings(score: xr.Dataset) -> list[str]:
+    """Write what scores of sets were computed against advice."""
+    lines = []
+    for metric, warning in (("metric", "warning"), ("set_metric", "set_warning")):
+        if warning in score.coords:
+            pairs = zip(score[metric].values, score[warning].values, strict=True)
+            lines += [f"WARNING {name}: {text}" for name, text in pairs if text]
+    return lines
 
 
 def _estimate(name: str, estimate: xr.Dataset) -> list[str]:
@@ -96,6 +122,7 @@ def _levels(estimate: xr.Dataset) -> list[str]:
                 other, base = one["reference"].item(), one["reference_chance"].item()
                 row += f"; {one['against'].item()} {other:+.3f}, chance {base:.3f}"
                 row += f"; ratio above chance {one['ratio'].item():.2f}"
+                row += f", raw {one['raw_ratio'].item():.2f}"
             lines.append(row)
     return lines
 

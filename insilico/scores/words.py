@@ -1,26 +1,74 @@
-"""Scores on captions. The words are split at blanks, in lower case."""
+"""Scores on captions: what they share, and those of the phantom's grammar."""
 
 from __future__ import annotations
 
-from collections import Counter
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 import xarray as xr
 
+from insilico.errors import SchemaError, listed
 from insilico.scores.score import Score
 
 OBJECT_WORD = 3  # a {size} {colour} {object} on the {position} of a {background}
+References = tuple[str, ...]
 
 
-def bleu1(candidate: str, reference: str) -> float:
-    """Return BLEU-1: clipped unigram precision times the brevity penalty, no smoothing."""
-    said, meant = candidate.lower().split(), reference.lower().split()
-    if not said:
-        return 0.0
-    matches = sum((Counter(said) & Counter(meant)).values())
-    penalty = 1.0 if len(said) >= len(meant) else float(np.exp(1 - len(meant) / len(said)))
-    return penalty * matches / len(said)
+class TextScore(Score):
+    """Base of scores that hold a decoded caption against the stimulus's.
+
+    Stimuli may hold several references: `caption` is then (stimulus, reference), and an empty text
+    is none. A subclass fills `pairs`.
+    """
+
+    needs: ClassVar[tuple[str, str]] = ("caption", "caption")
+
+    def pairs(self, said: list[str], meant: list[References]) -> np.ndarray:
+        """Return the score of every text said against every stimulus's references, (i, j)."""
+        raise NotImplementedError(self.kind)
+
+    def similarity(self, stimuli: xr.Dataset, reconstruction: xr.Dataset) -> np.ndarray:
+        """Return the score of every pair, (draw, stimulus, reconstruction)."""
+        meant = references(stimuli)
+        made = reconstruction["caption"].transpose("draw", "stimulus").values.astype(str)
+        return np.stack([self.pairs(list(draw), meant) for draw in made])
+
+
+def references(stimuli: xr.Dataset) -> list[References]:
+    """Return each stimulus's captions; a stimulus without one is an error."""
+    caption = stimuli["caption"].transpose("stimulus", ...)
+    rows = caption.values.astype(str).reshape(len(caption), -1)
+    found = [tuple(text for text in row if text.strip()) for row in rows]
+    empty = [name for name, row in zip(stimuli["stimulus"].values, found, strict=True) if not row]
+    if empty:
+        raise SchemaError(
+            f"no caption to hold against: the stimuli {listed(empty, 3)} have empty ones"
+        )
+    return found
+
+
+class WordScore(TextScore):
+    """Base of scores that compare words: a subclass fills `prepared` and `compare`."""
+
+    def prepared(self, text: str) -> Any:
+        """Return a text as it is compared; made once for each text."""
+        return text
+
+    def compare(self, said: Any, meant: Sequence[Any]) -> Any:
+        """Score one prepared text against one or several references."""
+        raise NotImplementedError(self.kind)
+
+    def pairs(self, said: list[str], meant: list[References]) -> np.ndarray:
+        """Return the score of every text said against every stimulus's references, (i, j)."""
+        texts = dict.fromkeys([*said, *(text for own in meant for text in own)])
+        known = {text: self.prepared(text) for text in texts}
+        rows: dict[References, list[Any]] = {}
+        for own in dict.fromkeys(meant):
+            told = [known[text] for text in own]
+            once = {text: self.compare(known[text], told) for text in dict.fromkeys(said)}
+            rows[own] = [once[text] for text in said]
+        return np.array([rows[own] for own in meant], np.float64)
 
 
 def exact(candidate: str, reference: str) -> float:
@@ -30,58 +78,27 @@ def exact(candidate: str, reference: str) -> float:
 
 def same_object(candidate: str, reference: str) -> float:
     """Return 1 if the fourth words agree: the object, in the phantom's grammar."""
-    said, meant = candidate.split(), reference.split()
-    return float(len(said) > OBJECT_WORD and said[OBJECT_WORD] == meant[OBJECT_WORD])
+    said, meant = (text.split()[OBJECT_WORD : OBJECT_WORD + 1] for text in (candidate, reference))
+    return float(bool(said) and said == meant)
 
 
-class _Words(Score):
-    needs: ClassVar[tuple[str, str]] = ("caption", "caption")
-
-    @staticmethod
-    def compare(candidate: str, reference: str) -> float:
-        """Score one caption against another."""
-        raise TypeError("a kind of caption score says how")
-
-    def similarity(self, stimuli: xr.Dataset, reconstruction: xr.Dataset) -> np.ndarray:
-        """Return the score of every pair, (draw, stimulus, reconstruction)."""
-        truth = [str(text) for text in stimuli["caption"].values]
-        made = reconstruction["caption"].transpose("draw", "stimulus").values
-        compare = type(self).compare
-        rows = [[[compare(str(text), own) for text in draw] for own in truth] for draw in made]
-        return np.array(rows)
-
-
-class Bleu1(_Words):
-    """BLEU-1 of the decoded caption against the stimulus's caption."""
-
-    kind: ClassVar[str] = "bleu1"
-    definition: ClassVar[str] = "sentence BLEU-1, one reference, no smoothing, lower-case words"
-
-    @staticmethod
-    def compare(candidate: str, reference: str) -> float:
-        """Score one caption against another."""
-        return bleu1(candidate, reference)
-
-
-class CaptionExact(_Words):
+class CaptionExact(WordScore):
     """Whether the decoded caption is the stimulus's caption."""
 
     kind: ClassVar[str] = "caption_exact"
-    definition: ClassVar[str] = "1 if all words agree, else 0"
+    definition: ClassVar[str] = "1 if all words agree (with one of the references), else 0"
 
-    @staticmethod
-    def compare(candidate: str, reference: str) -> float:
-        """Score one caption against another."""
-        return exact(candidate, reference)
+    def compare(self, said: str, meant: Sequence[str]) -> float:
+        """Score one caption against its references."""
+        return max(exact(said, one) for one in meant)
 
 
-class CaptionObject(_Words):
+class CaptionObject(WordScore):
     """Whether the decoded caption names the object (captions of the phantom's grammar)."""
 
     kind: ClassVar[str] = "caption_object"
     definition: ClassVar[str] = "1 if the object word of the phantom's grammar is right, else 0"
 
-    @staticmethod
-    def compare(candidate: str, reference: str) -> float:
-        """Score one caption against another."""
-        return same_object(candidate, reference)
+    def compare(self, said: str, meant: Sequence[str]) -> float:
+        """Score one caption against its references."""
+        return max(same_object(said, one) for one in meant)

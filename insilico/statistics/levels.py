@@ -34,6 +34,7 @@ class Levels(Step):
     """
 
     kind: ClassVar[str] = "levels"
+    version: ClassVar[int] = 2
     of: tuple[str, ...]
     against: tuple[str, ...] = ()
     n: PositiveInt = 10_000
@@ -60,7 +61,10 @@ class Levels(Step):
             chance, by flipping signs of stimuli (two-sided), `p_corrected` by the maximum over
             conditions. With references `reference` is their mean, `reference_chance` their own
             chance, and `ratio` (effect - chance_level) / (reference - reference_chance), with
-            `ratio_low` and `ratio_high`.
+            `ratio_low` and `ratio_high`. `raw_ratio` is effect / reference, the percentage of a
+            ceiling that papers print: pictures that have nothing to do with what was shown reach
+            reference_chance / reference of it, and of a metric whose direction is lower less is
+            better.
         """
         require_conditions(check(scores, "score"), (*self.of, *self.against), self.kind)
         level, chance = _means(scores, self.of)
@@ -70,7 +74,8 @@ class Levels(Step):
         if self.against:
             other, others_chance = _means(scores, self.against)
             rows["reference"], rows["reference_chance"] = other.mean(0), others_chance
-            rows |= self._ratios(level - chance, other - others_chance)
+            rows |= self._ratios(level - chance, other - others_chance, "ratio")
+            rows |= self._ratios(level, other, "raw_ratio")
         return xr.Dataset(
             {name: (("contrast", "metric"), values) for name, values in rows.items()},
             coords={
@@ -104,15 +109,15 @@ class Levels(Step):
                 rows["ci_low"][c, m], rows["ci_high"][c, m] = interval(level[:, c, m], rng)
         return rows
 
-    def _ratios(self, above: np.ndarray, other: np.ndarray) -> dict[str, np.ndarray]:
-        """Resample stimuli, the same for both; where the reference is at chance there is none."""
+    def _ratios(self, above: np.ndarray, other: np.ndarray, name: str) -> dict[str, np.ndarray]:
+        """Resample stimuli, the same for both; where the reference is nothing there is none."""
         n, rng = len(above), generator(self.seed, "levels", "ratio")
         rows = rng.integers(n, size=(2000, n))
         with np.errstate(divide="ignore", invalid="ignore"):
             drawn = above[rows].mean(1) / other[rows].mean(1)
             ratio = above.mean(0) / other.mean(0)
         low, high = np.percentile(drawn, [2.5, 97.5], axis=0)
-        return {"ratio": ratio, "ratio_low": low, "ratio_high": high}
+        return {name: ratio, f"{name}_low": low, f"{name}_high": high}
 
 
 def _means(scores: xr.Dataset, names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:

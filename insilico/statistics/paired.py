@@ -76,6 +76,11 @@ def require_conditions(scores: xr.Dataset, names: tuple[str, ...], kind: str) ->
     """Raise unless scores hold these conditions, two stimuli or more, and no NaN."""
     if "condition" not in scores.dims:
         raise SchemaError(f"{kind}: scores of several conditions are needed (condition)")
+    if "stimulus" not in scores.dims:
+        raise SchemaError(
+            f"{kind}: {listed(scores['metric'].values)} score sets, not stimuli; add a score of "
+            "single pictures, such as pixcorr"
+        )
     known = list(dict.fromkeys(scores["name"].values.astype(str)))
     for asked in names:
         if asked not in known:

@@ -112,9 +112,10 @@ _NETWORKS = [
     ),
     Published(
         "clip-vit-large-patch14/",
-        "the tokenizer of CLIP-L (vocab.json, merges.txt)",
-        "refined pictures from the single SDXL file",
+        "CLIP-L as transformers keeps it; its tokenizer (vocab.json, merges.txt)",
+        "scores on clip_l14; with the tokenizer alone: refined pictures from the single SDXL file",
         "https://huggingface.co/openai/clip-vit-large-patch14",
+        size=1_711_000_000,
     ),
 ]
 
@@ -156,7 +157,49 @@ _DATA = [
     ),
 ]
 
-PUBLISHED = (*_models(), *_NETWORKS, *_DATA)
+TORCH = "https://download.pytorch.org/models/"
+_JUDGES = [
+    Published(name, holds, unlocks, source, size=int(mebibytes * MIB))
+    for name, holds, unlocks, source, mebibytes in (
+        (
+            "alexnet-owt-7be5be79.pth",
+            "AlexNet of torchvision",
+            "scores on alexnet2, alexnet5",
+            f"{TORCH}alexnet-owt-7be5be79.pth",
+            233.087,
+        ),
+        (
+            "inception_v3_google-0cc3c7bd.pth",
+            "Inception v3 of torchvision",
+            "scores on inception",
+            f"{TORCH}inception_v3_google-0cc3c7bd.pth",
+            103.903,
+        ),
+        (
+            "efficientnet_b1-c27df63c.pth",
+            "EfficientNet-B1 of torchvision, IMAGENET1K_V2",
+            "scores on efficientnet_b1, as MindEye2",
+            f"{TORCH}efficientnet_b1-c27df63c.pth",
+            30.136,
+        ),
+        (
+            "efficientnet_b1_rwightman-bac287d4.pth",
+            "EfficientNet-B1 of torchvision, IMAGENET1K_V1",
+            "scores on efficientnet_b1, as Brain-Diffuser",
+            f"{TORCH}efficientnet_b1_rwightman-bac287d4.pth",
+            30.134,
+        ),
+        (
+            "swav_800ep_pretrain.pth.tar",
+            "ResNet-50 trained by SwAV",
+            "scores on swav",
+            "https://dl.fbaipublicfiles.com/deepcluster/swav_800ep_pretrain.pth.tar",
+            109,
+        ),
+    )
+]
+
+PUBLISHED = (*_models(), *_NETWORKS, *_DATA, *_JUDGES)
 
 
 def subjects(voxels: int) -> str:

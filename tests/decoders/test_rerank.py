@@ -10,9 +10,10 @@ from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel, set_seed
 from insilico.decoders import DESCRIBERS
 from insilico.decoders.candidates import FromFile, FromGenerator, FromGrammar
 from insilico.decoders.rerank import Rerank, combined, ranks, table
-from insilico.decoders.similarity import clap_rng, clap_sound, clap_texts, clip_pairs, pieces
+from insilico.decoders.similarity import clip_pairs
 from insilico.errors import ParameterError, SchemaError, StimulusError, WeightsError
 from insilico.phantom.stimuli import Scenes
+from insilico.spaces.meanings import clap_rng, clap_sound, clap_texts, pieces
 from insilico.weights.folders import folder
 
 RULES = {

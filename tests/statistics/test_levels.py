@@ -50,6 +50,20 @@ def test_levels_against_chance_and_reference():
     assert seen["ratio"].item() == pytest.approx(expected.item())
     assert seen["ratio_low"] < seen["ratio"] < seen["ratio_high"]
     assert estimate["against"].values.tolist() == ["measured", "measured"]
+    raw = truth.sel(condition="seen") / truth.sel(condition="measured")
+    assert seen["raw_ratio"].item() == pytest.approx(raw.item())
+    assert seen["raw_ratio_low"] < seen["raw_ratio"] < seen["raw_ratio_high"]
+
+
+def test_the_ratio_above_chance_does_not_depend_on_the_direction():
+    given = scores()
+    turned = given.assign(value=1 - given["value"]).assign_coords(
+        direction=("metric", ["lower"]),
+        chance_of_condition=1 - given["chance_of_condition"],
+    )
+    step = Levels(of=("seen",), against=("measured",))
+    for name in ("ratio", "ratio_low", "ratio_high"):
+        np.testing.assert_allclose(step(turned)[name], step(given)[name], rtol=1e-9)
 
 
 def test_levels_answer_mistakes():

@@ -21,4 +21,5 @@ NETWORKS: dict[str, str] = {
     "sound_autoencoder": "insilico.phantom.training.sound:train_autoencoder",
     "audioldm2": "insilico.phantom.training.audioldm2:train",
     "text_prior": "insilico.phantom.training.text_prior:train",
+    "judge_convnet": "insilico.phantom.training.judge_convnet:train",
 }
