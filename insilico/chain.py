@@ -140,14 +140,22 @@ class Chain:
         fitted = self._get(self.planner.fitted(self._chain()))
         return carried(self._step("adapter")(response, fitted), response)
 
-    def decode(self, response: xr.Dataset) -> xr.Dataset:
+    def decode(self, response: xr.Dataset, stimuli: xr.Dataset | None = None) -> xr.Dataset:
         """Return reconstructions; a response on fsaverage5 is adapted first.
 
         Captions and sounds follow where the chain has a `captioner` or a `sound`.
+
+        Parameters
+        ----------
+        response : response
+        stimuli : stimuli, optional
+            What was shown, for a decoder that must know (``nearest`` with `exclude_shown`).
         """
         check(response, "response")
         voxels = response if place_of(response) == "voxel" else self.adapt(response)
-        made = carried(self._step("decoder", seeded=True)(voxels), voxels)
+        step = self._step("decoder", seeded=True)
+        given = [stimuli] if stimuli is not None and "stimuli" in takes(step) else []
+        made = carried(step(voxels, *given), voxels)
         for section in filter(self._has, ONWARD):
             made = carried(self._step(section, seeded=True)(made), made)
         return made

@@ -23,7 +23,7 @@ def _changes(pairs: list[str]) -> dict[str, str]:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run a protocol; 2 if a job failed."""
-    _check_device(arguments.device)
+    check_device(arguments.device)
     from insilico.report.experiment import run
     from insilico.run.progress import watcher
 
@@ -86,7 +86,7 @@ def names(arguments: argparse.Namespace) -> int:
 
 def translate(arguments: argparse.Namespace) -> int:
     """Send one stimulus through the chain."""
-    _check_device(arguments.device)
+    check_device(arguments.device)
     from insilico.translate import translate
 
     result = translate(
@@ -117,7 +117,7 @@ def fetch(arguments: argparse.Namespace) -> int:
 
 def train(arguments: argparse.Namespace) -> int:
     """Train an encoder."""
-    _check_device(arguments.device)
+    check_device(arguments.device)
     if arguments.file == "phantom":
         train = _named("insilico.phantom.training.mary_nano:train")
         cache, out = arguments.cache or _training_cache(), arguments.out / "mary_nano"
@@ -139,7 +139,7 @@ def train(arguments: argparse.Namespace) -> int:
 
 def phantom_train(arguments: argparse.Namespace) -> int:
     """Train the phantom's networks."""
-    _check_device(arguments.device)
+    check_device(arguments.device)
     from insilico.phantom.training import NETWORKS
 
     for name in _known(arguments.networks, NETWORKS):
@@ -153,7 +153,7 @@ def phantom_train(arguments: argparse.Namespace) -> int:
 
 def phantom_check(arguments: argparse.Namespace) -> int:
     """Measure the phantom's gates; 1 if one is missed."""
-    _check_device(arguments.device)
+    check_device(arguments.device)
     from insilico.phantom.check import check
     from insilico.phantom.shares import as_csv, written
     from insilico.run.progress import watcher
@@ -207,7 +207,7 @@ def _training_cache() -> Path:
     return user_cache_path("insilico") / "training"
 
 
-def _check_device(name: str) -> None:
+def check_device(name: str) -> None:
     """Raise unless torch knows the device and has it."""
     if name == "cpu":
         return

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from insilico.cli import commands, weights
+from insilico.cli import commands, gallery, weights
 from insilico.cli.doctor import doctor
 
 USAGE = """\
@@ -39,6 +39,7 @@ def parser() -> argparse.ArgumentParser:
     _add_check(into)
     _add_list(into)
     _add_translate(into)
+    gallery.add(_command(into, "index", gallery.index, "embed a gallery for the decoder nearest"))
     _add_fetch(into)
     _add_train(into)
     _add_weights(into)

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from insilico.step import Registry
 
-KINDS = Registry("decoders", {"mindeye2": "insilico.decoders.mindeye2.step:MindEye2"})
+KINDS = Registry(
+    "decoders",
+    {
+        "mindeye2": "insilico.decoders.mindeye2.step:MindEye2",
+        "nearest": "insilico.decoders.nearest.step:Nearest",
+    },
+)
 CAPTIONERS = Registry("captioners", {"git": "insilico.decoders.git:Git"})
 """Reconstruction with pictures -> the same with captions of them."""
 SOUNDS = Registry("sounds", {"audioldm2": "insilico.decoders.audioldm2:AudioLdm2"})

@@ -142,7 +142,10 @@ def _along_metric(scores: list[xr.Dataset]) -> xr.Dataset:
 
 
 def stacked(datasets: list[xr.Dataset], labels: tuple[str, ...] | list[str]) -> xr.Dataset:
-    """Stack datasets of several conditions along a new leading dimension `condition`."""
+    """Stack datasets of several conditions along a new leading dimension `condition`.
+
+    A text that a condition lacks is empty.
+    """
     first = datasets[0]
     for dataset, label in zip(datasets, labels, strict=True):
         for name in ("stimulus", "draw", "vertex"):
@@ -151,8 +154,9 @@ def stacked(datasets: list[xr.Dataset], labels: tuple[str, ...] | list[str]) -> 
                     f"condition '{label}' has other labels of {name} than '{labels[0]}'; "
                     f"conditions are compared item by item: give them the same {name}"
                 )
+        _require_one_size(dataset, label, first, labels[0])
     joined = xr.concat(
-        datasets,
+        _with_all_texts(datasets),
         "condition",
         join="exact",
         combine_attrs="drop_conflicts",
@@ -161,6 +165,22 @@ def stacked(datasets: list[xr.Dataset], labels: tuple[str, ...] | list[str]) -> 
         data_vars="all",
     )
     return joined.assign_coords(condition=list(labels))
+
+
+def _require_one_size(dataset: xr.Dataset, label: str, first: xr.Dataset, other: str) -> None:
+    for pixels in ("y_pixel", "x_pixel"):
+        if dataset.sizes.get(pixels) != first.sizes.get(pixels):
+            raise SchemaError(
+                f"pictures of condition '{label}' have {dataset.sizes.get(pixels)} pixels a side, "
+                f"those of '{other}' {first.sizes.get(pixels)}; give them one size"
+            )
+
+
+def _with_all_texts(datasets: list[xr.Dataset]) -> list[xr.Dataset]:
+    texts = {k: v for d in datasets for k, v in d.data_vars.items() if v.dtype.kind in "OU"}
+    return [
+        d.assign({k: xr.full_like(v, "") for k, v in texts.items() if k not in d}) for d in datasets
+    ]
 
 
 def noted(

@@ -174,10 +174,11 @@ class Planner:
         note = "; ".join(row.notes)
         return self.job(f"perturb {row.name}", step, response, *training, note=note)
 
-    def decoded(self, row: Row, response: Job) -> Job:
+    def decoded(self, row: Row, response: Job, shown: Job) -> Job:
         """Return the job of reconstructions from responses in voxels, and of what follows."""
         step = self.step("decoder", row.chain["decoder"], seeded=True)
-        made = self.job(f"decode {row.name}", step, response)
+        given = [shown] if "stimuli" in takes(step) else []
+        made = self.job(f"decode {row.name}", step, response, *given)
         for section in ONWARD:
             if section in row.chain:
                 step = self.step(section, row.chain[section], seeded=True)
@@ -194,7 +195,7 @@ class Planner:
         else:
             response = self.perturbed(row, self.encoded(row.chain["encoder"], shown))
             voxels = self._adapted(row, response)
-        made = self.decoded(row, voxels)
+        made = self.decoded(row, voxels, shown)
         return Branch(row, shown, response, made, self._scores(row, made, shown))
 
     def captioned(self, captioner: Spec, shown: Job) -> Job:

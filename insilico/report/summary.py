@@ -42,8 +42,10 @@ def _head(plan: Plan, nouns: Mapping[str, xr.Dataset]) -> list[str]:
     sources = {str(noun.attrs["source"]) for noun in nouns.values() if "source" in noun.attrs}
     if any("phantom" in source or "simulated" in source for source in sources):
         lines.append("Simulated: these are responses of the phantom, not of a person's brain.")
-    if plan.note:
-        lines.append(f"Note: {plan.note}.")
+    made = nouns["reconstruction"].attrs if "reconstruction" in nouns else {}
+    notes = [*plan.note.split("; "), *str(made.get("note", "")).split("; ")]
+    if any(notes):
+        lines.append(f"Note: {'; '.join(dict.fromkeys(filter(None, notes)))}.")
     lines += dict.fromkeys(str(n.attrs["lesion"]) for n in nouns.values() if "lesion" in n.attrs)
     stimuli = nouns.get("stimuli")
     if stimuli is not None:
