@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from insilico.errors import ParameterError, ProtocolError
@@ -133,12 +134,35 @@ class Chain:
         training = [self._get(job) for job in self.planner.background(self._chain(), source)]
         return carried(step(response, *training), response, "; ".join(notes))
 
+    def fitted(self) -> xr.Dataset:
+        """Return the adapter's fitted parameters; it is fitted at first use."""
+        self._spec("adapter")
+        return self._get(self.planner.fitted(self._chain()))
+
     def adapt(self, response: xr.Dataset) -> xr.Dataset:
         """Return the response in the decoder's voxels; the adapter is fitted at first use."""
         if not self._has("adapter"):
             return response
-        fitted = self._get(self.planner.fitted(self._chain()))
-        return carried(self._step("adapter")(response, fitted), response)
+        return carried(self._step("adapter")(response, self.fitted()), response)
+
+    def train_entry(self, file: str | Path, n: int = 1000) -> Path:
+        """Train the decoder's entry for this chain's adapter, on other pairs than the adapter's.
+
+        Parameters
+        ----------
+        file : path
+            Ends in ``.safetensors``; then ``load_chain(set={"decoder.entry": file})``.
+        n : int
+            How many stimuli of the training, after those that the adapter was fitted on.
+        """
+        decoder = self._step("decoder")
+        if not hasattr(decoder, "train_entry"):
+            raise ParameterError(f"decoder '{decoder.kind}' has no entry to train; mindeye2 has")
+        known = self.fitted()["stimulus"].values
+        shown = build("stimuli", {**self._spec("training"), "n": n + len(known)})()
+        shown = shown.isel(stimulus=~np.isin(shown["stimulus"].values, known))
+        adapted = self.adapt(self.encode(shown))
+        return decoder.train_entry(adapted, self.record(shown, repeats="mean"), file)
 
     def decode(self, response: xr.Dataset, stimuli: xr.Dataset | None = None) -> xr.Dataset:
         """Return reconstructions; a response on fsaverage5 is adapted first.

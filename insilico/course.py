@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -56,8 +57,9 @@ class Course:
         File to resume from, also after the last step, to go on with more steps.
     seed : int
         Seed of all batches.
-    decay : float
-        Share of the steps over which the learning rate falls linearly to zero.
+    decay : float, optional
+        Share of the steps over which the learning rate falls linearly to zero, after it rose over
+        50; without it, it falls from the first step on by a half cosine.
     averaged : str, optional
         Module of which an exponential moving average is kept, in `average`.
     patience : int, optional
@@ -65,6 +67,8 @@ class Course:
         state is then put back. Without it, the training runs to its last step.
     log : path, optional
         File that gets one line of JSON for each report; begun anew without a checkpoint.
+    tell : callable, optional
+        Hears (step, steps) at each report, in place of a printed line.
     """
 
     modules: dict[str, torch.nn.Module]
@@ -72,10 +76,11 @@ class Course:
     steps: int
     checkpoint: Path
     seed: int
-    decay: float = 0.5
+    decay: float | None = 0.5
     averaged: str | None = None
     patience: int | None = None
     log: Path | None = None
+    tell: Callable[[int, int], None] | None = None
     step: int = 0
     average: list[torch.Tensor] = field(default_factory=list)
 
@@ -160,7 +165,10 @@ class Course:
 
     def _tell(self, means: dict[str, float], text: str, seconds: float) -> None:
         told = " ".join(f"{key} {value:.4f}" for key, value in means.items())
-        print(f"{self.step}/{self.steps} {told} {text} {seconds:.0f}s", flush=True)
+        if self.tell is not None:
+            self.tell(self.step, self.steps)
+        else:
+            print(f"{self.step}/{self.steps} {told} {text} {seconds:.0f}s", flush=True)
         if self.log is not None:
             line = {"step": self.step, **means, "rate": self.rate(), "seconds": round(seconds, 1)}
             self.log.parent.mkdir(parents=True, exist_ok=True)
@@ -168,8 +176,10 @@ class Course:
                 file.write(json.dumps(line) + "\n")
 
     def rate(self) -> float:
-        """Return the share of the peak learning rate at this step: a trapezoid."""
+        """Return the share of the peak learning rate at this step: a trapezoid or a cosine."""
         left = 1 - self.step / self.steps
+        if self.decay is None:
+            return (1 - math.cos(math.pi * left)) / 2
         return min(1.0, (self.step + 1) / 50) * min(1.0, max(0.01, left / self.decay))
 
     def _update(self, loss: torch.Tensor) -> None:

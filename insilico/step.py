@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
@@ -152,6 +153,7 @@ _device: ContextVar[str] = ContextVar("device", default="cpu")
 _batch: ContextVar[int | None] = ContextVar("batch", default=None)
 _compile: ContextVar[bool] = ContextVar("compile", default=False)
 _progress: ContextVar[Progress | None] = ContextVar("progress", default=None)
+_scratch: ContextVar[Path | None] = ContextVar("scratch", default=None)
 
 
 @contextmanager
@@ -160,6 +162,7 @@ def computing(
     progress: Progress | None = None,
     batch: int | None = None,
     compile: bool | None = None,
+    scratch: Path | None = None,
 ) -> Iterator[None]:
     """Set how the steps called inside compute; what is None stays as it is.
 
@@ -173,11 +176,13 @@ def computing(
         Items that go through a network together, in place of each step's own choice.
     compile : bool
         Whether networks that are called many times go through `torch.compile`.
+    scratch : path
+        Where checkpoints lie.
     """
     if batch is not None and batch < 1:
         raise ParameterError(f"batch must be 1 or more, got {batch}")
-    known: list[ContextVar[Any]] = [_device, _progress, _batch, _compile]
-    given = zip(known, (device, progress, batch, compile), strict=True)
+    known: list[ContextVar[Any]] = [_device, _progress, _batch, _compile, _scratch]
+    given = zip(known, (device, progress, batch, compile, scratch), strict=True)
     tokens = [(variable, variable.set(value)) for variable, value in given if value is not None]
     try:
         yield
@@ -196,13 +201,24 @@ def compiling() -> bool:
     return _compile.get()
 
 
+def scratch() -> Path | None:
+    """Return a folder that outlives a killed computation of this very result, if there is one."""
+    return _scratch.get()
+
+
+def progress(what: str, done: int, total: int) -> None:
+    """Tell whoever hears of progress."""
+    tell = _progress.get()
+    if tell:
+        tell(what, done, total)
+
+
 def batches(items: Iterable[Item], size: int, what: str) -> Iterator[list[Item]]:
     """Cut items into batches and report progress under the name `what`.
 
     `size` is the step's own choice, for when `computing` sets none.
     """
-    items, tell, size = list(items), _progress.get(), _batch.get() or size
+    items, size = list(items), _batch.get() or size
     for start in range(0, len(items), size):
         yield items[start : start + size]
-        if tell:
-            tell(what, min(start + size, len(items)), len(items))
+        progress(what, min(start + size, len(items)), len(items))

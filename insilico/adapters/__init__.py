@@ -10,5 +10,11 @@ from insilico.step import Registry
 
 KINDS = Registry(
     "adapters",
-    {"pca": "insilico.adapters.pca:PCA", "ridge": "insilico.adapters.ridge:Ridge"},
+    {
+        "pca": "insilico.adapters.pca:PCA",
+        "ridge": "insilico.adapters.ridge:Ridge",
+        "mlp": "insilico.adapters.mlp:MLP",
+        "bottleneck": "insilico.adapters.mlp:Bottleneck",
+        "saved": "insilico.adapters.saved:Saved",
+    },
 )

@@ -1,33 +1,85 @@
-"""Source and target brought side by side by stimulus, and voxels labelled as the target's were."""
+"""Source and target brought side by side by stimulus, and a note of which pairs these are."""
 
 from __future__ import annotations
 
-import json
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
 
 from insilico.errors import ParameterError, SchemaError, SpaceError, listed
-from insilico.schema import check, place_of, require_varying
+from insilico.schema import check, place_of, short_digest
 from insilico.spaces import fsaverage5
 
 SOURCE_SPACE = "fsaverage5"
-TAKEN = ("space", "units")
-ORDER = ("hemi", "x", "y", "z")
+ROWS = 256
+SAID = ("encoder", "recording", "subject", "weights", "source", "modality", "n_repeats", "lesion")
+"""Attributes of source and target that are kept with what was fitted on them."""
 
 
-def aligned(source: xr.Dataset, target: xr.Dataset) -> tuple[xr.Dataset, xr.Dataset]:
+@dataclass(frozen=True)
+class Pairs:
+    """Responses in both spaces, row by row.
+
+    Attributes
+    ----------
+    source : response on fsaverage5, (stimulus, vertex)
+    target : response in voxels, ([repeat,] stimulus, voxel)
+    x, y : float32, (n, vertex), (n, voxel)
+        A row is a stimulus, or one repeat of it.
+    stimulus : str, (n,)
+    """
+
+    source: xr.Dataset
+    target: xr.Dataset
+    x: np.ndarray
+    y: np.ndarray
+    stimulus: np.ndarray
+
+    def groups(self, name: str) -> np.ndarray:
+        """Return a coordinate of the target (such as the session), row by row, (n,).
+
+        Raises
+        ------
+        ParameterError
+            If the target has none of this name along its rows.
+        """
+        rows = self.target["bold"].dims[:-1]
+        known = [k for k, v in self.target.coords.items() if v.dims and set(v.dims) <= {*rows}]
+        if name not in known:
+            raise ParameterError(
+                f"groups: the target has no '{name}' along its rows ({listed(rows)}); it has "
+                f"{listed(known)}; what differs between repeats needs repeats: single"
+            )
+        one = self.target["bold"].isel({self.target["bold"].dims[-1]: 0})
+        return self.target[name].broadcast_like(one).transpose(*rows).values.ravel().astype(str)
+
+    def provenance(self) -> dict[str, object]:
+        """Return where the pairs come from, how many they are, and a digest of their values."""
+        said = {
+            name: {key: str(one.attrs[key]) for key in SAID if key in one.attrs}
+            for name, one in (("source", self.source), ("target", self.target))
+        }
+        ids = [str(name) for name in self.stimulus]
+        rows = (slice(start, start + ROWS) for start in range(0, len(ids), ROWS))
+        values = [short_digest(self.x[some].tobytes(), self.y[some].tobytes()) for some in rows]
+        return {**said, "n": len(ids), "digest": short_digest(ids, values)}
+
+
+def aligned(source: xr.Dataset, target: xr.Dataset, *, single: bool = False) -> Pairs:
     """Return both responses for the stimuli that they share, in the order of the source.
 
     Parameters
     ----------
     source, target : response
-        On fsaverage5, and in voxels. A repeat dimension is averaged.
+        On fsaverage5, and in voxels.
+    single : bool
+        Whether each repeat of the target is a row, instead of the mean over repeats.
     """
     check_source(source)
     check_target(target)
-    source, target = averaged(source, "source"), averaged(target, "target")
+    source = averaged(source, "source")
+    target = one_condition(target, "target") if single else averaged(target, "target")
     common = source["stimulus"].values[np.isin(source["stimulus"], target["stimulus"])]
     if len(common) < 2:
         raise ParameterError(
@@ -35,7 +87,20 @@ def aligned(source: xr.Dataset, target: xr.Dataset) -> tuple[xr.Dataset, xr.Data
             f"({listed(source['stimulus'].values, 2)}) and the target "
             f"({listed(target['stimulus'].values, 2)}) share {len(common)}"
         )
-    return source.sel(stimulus=common), target.sel(stimulus=common)
+    source, target = _rows(source, common), _rows(target, common)
+    x, y = source["bold"].values, target["bold"].values
+    if y.ndim == 2:
+        return Pairs(source, target, x, y, common.astype(str))
+    repeats = len(y)
+    stimulus = np.tile(common.astype(str), repeats)
+    return Pairs(source, target, np.tile(x, (repeats, 1)), y.reshape(-1, y.shape[-1]), stimulus)
+
+
+def _rows(response: xr.Dataset, common: np.ndarray) -> xr.Dataset:
+    """Return the rows of some stimuli; without a copy where these are all, in order."""
+    if np.array_equal(response["stimulus"].values, common):
+        return response
+    return response.sel(stimulus=common)
 
 
 def check_source(source: xr.Dataset) -> None:
@@ -52,91 +117,23 @@ def check_target(target: xr.Dataset) -> None:
         raise SpaceError(f"the target must lie in voxels; it lies in {target.attrs['space']}")
 
 
-def averaged(response: xr.Dataset, which: str) -> xr.Dataset:
-    """Return the mean over repeats of one condition's response."""
-    more = set(response["bold"].dims) - {"repeat", "stimulus", place_of(response)}
+def one_condition(response: xr.Dataset, which: str) -> xr.Dataset:
+    """Return the response if it is of one condition and subject, (repeat, stimulus, place)."""
+    place = place_of(response)
+    more = set(response["bold"].dims) - {"repeat", "stimulus", place}
     if more:
         raise SchemaError(
             f"{which}: an adapter is fitted on one condition and subject; has also {listed(more)}"
         )
-    if "repeat" in response["bold"].dims:
-        return response.mean("repeat", keep_attrs=True)
-    return response
+    if "repeat" not in response["bold"].dims:
+        return response
+    return response.transpose("repeat", "stimulus", place, ...)
 
 
-def place_coords(response: xr.Dataset) -> dict[str, xr.DataArray]:
-    """Return the coordinates that say where the voxels (or vertices) lie."""
-    place = place_of(response)
-    return {str(k): v for k, v in response.coords.items() if v.dims == (place,)}
-
-
-def keep_places(
-    fitted: xr.Dataset, source: xr.Dataset, target: xr.Dataset, kind: str
-) -> xr.Dataset:
-    """Label fitted parameters with the source's vertices, the target's places and attributes."""
-    vertices = {name: source[name] for name in ORDER if name in source.coords}
-    at = {f"source_{name}": ("vertex", values.values) for name, values in vertices.items()}
-    fitted = fitted.assign_coords({**place_coords(target), **at})
-    attrs = json.dumps(dict(target.attrs), default=str)
-    return fitted.assign_attrs(adapter=kind, target=attrs)
-
-
-def check_fitted(fitted: xr.Dataset, kind: str) -> None:
-    """Raise unless `fitted` was made by the adapter of this kind."""
-    made = fitted.attrs.get("adapter") if isinstance(fitted, xr.Dataset) else None
-    if made != kind:
-        raise ParameterError(
-            f"fitted parameters of adapter '{kind}' are needed, got those of "
-            f"{repr(made) if made else type(fitted).__name__}; fit it first: "
-            f"fitted = {kind}.fit(source, target)"
-        )
-
-
-def voxels(values: np.ndarray, response: xr.Dataset, fitted: xr.Dataset) -> xr.Dataset:
-    """Wrap adapted values as a response in the space of the target.
-
-    Parameters
-    ----------
-    values : float32, (..., stimulus, voxel)
-        Leading dimensions as in `response`.
-    response : response
-        What was adapted; its labels of stimuli, conditions and repeats are kept.
-    fitted : Dataset
-        Its places and target attributes.
-    """
-    target: dict[str, Any] = json.loads(fitted.attrs["target"])
-    dims = (*response["bold"].dims[:-1], "voxel")
-    kept = {k: v for k, v in response.coords.items() if place_of(response) not in v.dims}
-    there = {k: v for k, v in fitted.coords.items() if v.dims == ("voxel",)}
-    attrs = {**response.attrs, **{key: target[key] for key in TAKEN if key in target}}
-    adapted = xr.Dataset(
-        {"bold": (dims, values.astype(np.float32, copy=False))},
-        coords={**kept, **there},
-        attrs={**attrs, "adapter": fitted.attrs["adapter"], "adapted_to": target["subject"]},
-    )
-    return check(adapted, "response")
-
-
-def check_vertices(response: xr.Dataset, fitted: xr.Dataset) -> np.ndarray:
-    """Return bold on the vertices that the adapter was fitted on, in their order."""
-    check(response, "response", space=SOURCE_SPACE)
-    if response.sizes["vertex"] != fitted.attrs["n_vertices"]:
-        raise SpaceError(
-            f"the adapter was fitted on {fitted.attrs['n_vertices']} vertices; "
-            f"this response has {response.sizes['vertex']}"
-        )
-    for name in ORDER:
-        known = fitted.coords.get(f"source_{name}")
-        if known is not None and not _alike(known.values, response[name].values):
-            raise SpaceError(
-                f"'{name}' of this response's vertices is not that of the adapter's: another order "
-                "(hemispheres swapped?); left comes first, vertex by vertex as in fsaverage5"
-            )
-    require_varying(response, "the response to adapt")
-    return response["bold"].values
-
-
-def _alike(one: np.ndarray, other: np.ndarray) -> bool:
-    if one.dtype.kind == "f":
-        return bool(np.allclose(one, other, atol=1e-2))
-    return bool((one.astype(str) == other.astype(str)).all())
+def averaged(response: xr.Dataset, which: str) -> xr.Dataset:
+    """Return the mean over repeats of one condition's response."""
+    response = one_condition(response, which)
+    if "repeat" not in response["bold"].dims:
+        return response
+    bold = response["bold"].mean("repeat", dtype=np.float32)
+    return response.drop_dims("repeat").assign(bold=bold)

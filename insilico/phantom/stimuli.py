@@ -42,16 +42,16 @@ class Scenes(Step):
     sounds: bool = False
     world: int = Field(0, ge=0)
 
+    def ids(self) -> list[str]:
+        """Return the ids of the scenes, without making them."""
+        return [f"phantom-{self.split}-{k:06d}" for k in range(self.start, self.start + self.n)]
+
     def __call__(self) -> xr.Dataset:
         """Return stimuli with `image`, `caption` and the five attributes as coordinates."""
         scenes = self._scenes()
         stimuli = dataset(scenes, sounds=self.sounds or self.modality == "sound")
         stimuli.attrs["modality"] = self.modality
         return stimuli.assign_coords(split=("stimulus", [self.split] * self.n))
-
-    def ids(self) -> list[str]:
-        """Return the ids of the scenes."""
-        return [scene.id for scene in self._scenes()]
 
     def _scenes(self) -> list[Scene]:
         numbers = range(self.start, self.start + self.n)

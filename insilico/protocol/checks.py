@@ -7,13 +7,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from insilico.errors import ParameterError, not_one_of
-from insilico.protocol.document import Loc, merge
+from insilico.protocol.document import Loc
 from insilico.protocol.expand import CHANGEABLE, changed, rows_of
+from insilico.protocol.inputs import inputs, needs
+from insilico.protocol.leakage import leaks
 from insilico.protocol.model import CHAIN, Protocol
 from insilico.protocol.regions import bound, region_complaints
 from insilico.protocol.steps import Complaint, build, called, complaints, kinds, takes
 from insilico.scores.settings import expanded
-from insilico.step import Registry, Step
+from insilico.step import Registry
 
 DRAWS = {
     "network_gap": "encoding_accuracy",
@@ -42,9 +44,10 @@ def statistic_of(protocol: Protocol, figure: dict[str, Any]) -> str | None:
 
 def cross_checks(protocol: Protocol) -> Iterator[Complaint]:
     """Yield complaints of a protocol whose shape is right."""
-    yield from _chain(protocol)
+    steps = list(_chain(protocol))
     for name in protocol.conditions:
-        yield from _condition(protocol, name)
+        steps += _condition(protocol, name)
+    yield from steps or leaks(protocol)
     yield from _scores(protocol)
     for name in protocol.statistics:
         yield from _statistic(protocol, name)
@@ -55,23 +58,35 @@ def _chain(protocol: Protocol) -> Iterator[Complaint]:
     for section in CHAIN:
         spec = getattr(protocol, section)
         if spec is not None:
-            yield from complaints(section, spec, (section,))
+            yield from complaints(section, _bound(protocol, section, spec), (section,))
     if protocol.adapter is not None:
         yield from _pairs(protocol, protocol.adapter, ("adapter",))
 
 
+def _bound(protocol: Protocol, section: str, spec: dict[str, Any]) -> dict[str, Any]:
+    """Return a section with the atlas that stands for another in an adapter's bands."""
+    return bound(spec, protocol.bindings)[0] if section == "adapter" else spec
+
+
 def _pairs(protocol: Protocol, adapter: dict[str, Any], loc: Loc) -> Iterator[Complaint]:
+    other, pairs = adapter.get("encoder"), adapter.get("pairs")
+    if not _learns(adapter) and pairs is None:
+        return
     for section in ("training", "recording"):
         if getattr(protocol, section) is None:
             yield loc, f"an adapter is fitted on measured pairs: add '{section}', or a preset"
-    other = adapter.get("encoder")
     if isinstance(other, dict):
         yield from complaints("encoder", other, (*loc, "encoder"))
     elif other is not None:
         yield (*loc, "encoder"), f"met {other!r}; allowed: a mapping, such as {{kind: mary_nano}}"
-    pairs = adapter.get("pairs")
     if pairs is None or not _whole(pairs, least=2):
         yield (*loc, "pairs"), f"met {pairs!r}; allowed: a whole number of pairs, at least 2"
+
+
+def _learns(adapter: dict[str, Any]) -> bool:
+    """Say whether an adapter's kind is fitted here; an unknown kind has its own complaint."""
+    known, kind = kinds("adapter"), adapter.get("kind")
+    return not isinstance(kind, str) or kind not in known or getattr(known[kind], "learns", True)
 
 
 def _whole(value: object, least: int) -> bool:
@@ -83,7 +98,7 @@ def _condition(protocol: Protocol, name: str) -> Iterator[Complaint]:
     for section in CHANGEABLE:
         if getattr(condition, section) is not None:
             spec = changed(protocol, condition, section)
-            yield from complaints(section, spec, (*loc, section))
+            yield from complaints(section, _bound(protocol, section, spec), (*loc, section))
             if section == "adapter":
                 yield from _pairs(protocol, spec, (*loc, section))
     if condition.source == "recording" and not changed(protocol, condition, "recording"):
@@ -160,58 +175,7 @@ def _statistic(protocol: Protocol, name: str) -> Iterator[Complaint]:
                 found.append(((*loc, field), message))
     yield from found
     if not found:
-        yield from _inputs(protocol, spec, loc)
-
-
-def _inputs(protocol: Protocol, spec: dict[str, Any], loc: Loc) -> Iterator[Complaint]:
-    needed = needs("statistics", spec["kind"])
-    if "scores" in needed and not protocol.scores:
-        yield loc, "it needs scores, and none are asked for: add scores: [pixcorr]"
-    elif "scores" in needed and protocol.stimuli.get("n") == 1:
-        yield (
-            loc,
-            "it compares conditions over stimuli, and there is one: set stimuli.n to 2 or more",
-        )
-    for asked in spec["of"] if "reconstructions" in needed else ():
-        if len(rows_of(protocol, asked)) > 1:
-            yield (
-                (*loc, "of"),
-                f"'{asked}' stands for {len(rows_of(protocol, asked))} conditions, and their "
-                "reconstructions are not one: name a condition of one region, without controls",
-            )
-    if "measured" in needed and protocol.recording is None:
-        yield loc, "it needs measured responses: add 'recording', or a preset"
-    elif "measured" in needed:
-        on_surface = {**(protocol.recording or {}), "space": "fsaverage5", "repeats": "keep"}
-        yield from ((loc, message) for _, message in complaints("recording", on_surface, loc))
-    if "subjects" in needed:
-        yield from _subjects(protocol, spec, loc)
-    if "prediction" in needed and "encoder" in spec:
-        encoder = merge({"it": protocol.encoder}, {"it": spec["encoder"]})["it"]
-        yield from complaints("encoder", encoder, (*loc, "encoder"))
-    if "stimuli" in spec:
-        stimuli = {**protocol.stimuli, **spec["stimuli"]} if "kind" not in spec["stimuli"] else {}
-        yield from complaints("stimuli", stimuli or spec["stimuli"], (*loc, "stimuli"))
-
-
-def _subjects(protocol: Protocol, spec: dict[str, Any], loc: Loc) -> Iterator[Complaint]:
-    if protocol.recording is None:
-        yield loc, "it needs measured responses: add 'recording', or a preset"
-        return
-    named = spec.get("subjects")
-    if not isinstance(named, list) or len(named) < 3 or len(set(map(str, named))) < len(named):
-        met = f"met {named!r}; allowed: a list of 3 subjects or more, such as [1, 2, 5, 7]"
-        yield (*loc, "subjects"), met
-        return
-    for position, subject in enumerate(named):
-        recording = {**protocol.recording, "subject": subject}
-        yield from complaints("recording", recording, (*loc, "subjects", position))
-
-
-def needs(section: str, kind: str) -> tuple[str, ...]:
-    """Return the names of the datasets that a kind of step is called with."""
-    step: type[Step] = kinds(section)[kind]
-    return takes(step.model_construct())
+        yield from inputs(protocol, spec, loc)
 
 
 def _figures(protocol: Protocol) -> Iterator[Complaint]:

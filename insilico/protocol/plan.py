@@ -110,6 +110,7 @@ class Planner:
 
     def step(self, section: str, spec: Spec, *, seeded: bool = False) -> Step:
         """Return the step of a spec; seeded ones take the protocol's seed unless they name one."""
+        spec, _ = bound(spec, self.protocol.bindings) if section == "adapter" else (spec, [])
         name = canonical([section, spec, seeded])
         if name not in self._steps:
             seed = self.protocol.seed if seeded else None
@@ -148,17 +149,19 @@ class Planner:
         return self.job(f"record {space} {_shown(stimuli)}", step, stimuli)
 
     def fitted(self, chain: Mapping[str, Spec]) -> Job:
-        """Return the job of an adapter's fit, on synthetic and measured pairs."""
+        """Return the job of an adapter's fit on synthetic and measured pairs, or of a saved one."""
         adapter = chain["adapter"]
+        step = self.step("adapter", adapter)
+        if not getattr(step, "learns", True):
+            return self.job("load adapter", step, method="load")
         shown = self.training(adapter)
         source = self.encoded(adapter.get("encoder") or chain["encoder"], shown)
         target = self.recorded(chain["recording"], shown, "voxels", "mean")
-        step = self.step("adapter", adapter)
         return self.job(f"fit {adapter['kind']}", step, source, target, method="fit")
 
     def background(self, chain: Mapping[str, Spec], source: str) -> list[Job]:
         """Return the job of responses to training stimuli, for fills that are means."""
-        if "adapter" not in chain:
+        if "pairs" not in chain.get("adapter", {}):
             return []
         shown = self.training(chain["adapter"])
         if source == "recording":
@@ -218,8 +221,7 @@ class Planner:
     def _adapted(self, row: Row, response: Job) -> Job:
         if "adapter" not in row.chain:
             return response
-        step = self.step("adapter", row.chain["adapter"])
-        return self.job(f"adapt {row.name}", step, response, self.fitted(row.chain))
+        return self._adapted_by(row.chain, row.name, response)
 
     def _scores(self, row: Row, made: Job, shown: Job) -> tuple[Job, ...]:
         found = []
@@ -280,11 +282,26 @@ class Planner:
             return self.encoded(merge({"it": protocol.encoder}, {"it": own})["it"], stimuli)
         if what == "measured":
             return self.recorded(recording, stimuli, "fsaverage5", "keep")
+        if what == "voxels":
+            return self.recorded(recording, stimuli, "voxels", "keep")
+        if what == "adapted":
+            chain = self._chain()
+            return self._adapted_by(chain, _shown(stimuli), self.encoded(chain["encoder"], stimuli))
         if what == "subjects":
             each = [{**recording, "subject": subject} for subject in spec["subjects"]]
             found = [self.recorded(one, stimuli, "fsaverage5", "mean") for one in each]
             return self.job("join subjects", Subjects(), *found)
         raise TypeError(f"a statistic cannot be given '{what}'")
+
+    def _chain(self) -> dict[str, Spec]:
+        """Return the sections of the chain that no condition has changed."""
+        sections = {section: getattr(self.protocol, section) for section in CHAIN}
+        return {section: spec for section, spec in sections.items() if spec is not None}
+
+    def _adapted_by(self, chain: Mapping[str, Spec], name: str, response: Job) -> Job:
+        step = self.step("adapter", chain["adapter"])
+        note = "; ".join(bound(chain["adapter"], self.protocol.bindings)[1])
+        return self.job(f"adapt {name}", step, response, self.fitted(chain), note=note)
 
     # --- all ---
 

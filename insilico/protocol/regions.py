@@ -38,7 +38,11 @@ def bound(spec: Mapping[str, Any], bindings: Mapping[str, str]) -> tuple[dict[st
         if isinstance(region, str) and re.search(rf"\b{re.escape(name)}:", region):
             result["region"] = re.sub(rf"\b{re.escape(name)}:", f"{other}:", region)
             used.append(name)
-    return result, [f"{bindings[name]} in place of {name}" for name in dict.fromkeys(used)]
+    notes = [f"{bindings[name]} in place of {name}" for name in dict.fromkeys(used)]
+    if isinstance(result.get("bands"), Mapping):
+        result["bands"], more = bound(result["bands"], bindings)
+        notes += more
+    return result, notes
 
 
 def regions_of(atlas: str) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import xarray as xr
 
 from insilico.protocol.plan import Plan
 from insilico.run.runner import Failure
+from insilico.schema import PLACES
 
 WIDTH = 96
 
@@ -107,8 +108,24 @@ def _estimate(name: str, estimate: xr.Dataset) -> list[str]:
         return [*lines, *_levels(estimate)]
     if "metric" in estimate.dims:
         return [*lines, *_strongest(estimate)]
+    if estimate["effect"].dims[-1] in PLACES:
+        return [*lines, *_maps(estimate)]
     for contrast in estimate["contrast"].values:
         lines.append(_row(str(contrast), estimate.sel(contrast=contrast)))
+    return lines
+
+
+def _maps(estimate: xr.Dataset) -> list[str]:
+    """Write the median of each map, and over how many vertices or voxels it is defined."""
+    effect, lines = estimate["effect"], []
+    maps = {str(name): effect.sel(contrast=name) for name in estimate["contrast"].values}
+    if "noise_ceiling" in estimate:
+        maps["noise ceiling (R²)"] = estimate["noise_ceiling"]
+    plural = {"vertex": "vertices", "voxel": "voxels"}[str(effect.dims[-1])]
+    for name, one in maps.items():
+        known = one.values[np.isfinite(one.values)]
+        middle = f"{np.median(known):+.3f}" if len(known) else "none"
+        lines.append(f"  {name:<28} median {middle} over {len(known)} of {one.size} {plural}")
     return lines
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 import traceback
@@ -72,7 +73,11 @@ def obtain(job: Job, store: Store) -> xr.Dataset:
         if found is not None:
             return found
         inputs = [obtain(needed, store) for needed in job.inputs]
-        return store.write(job.key, job(*inputs), job.name)
+        unfinished = store.unfinished(job.key)
+        with computing(scratch=unfinished):
+            result = store.write(job.key, job(*inputs), job.name)
+        shutil.rmtree(unfinished, ignore_errors=True)
+        return result
 
 
 def _stored(job: Job, store: Store) -> xr.Dataset | None:

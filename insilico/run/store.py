@@ -58,6 +58,10 @@ class Store:
         """Return where the entry of a key lies, or would lie."""
         return self.folder / key[:2] / f"{key}.nc"
 
+    def unfinished(self, key: str) -> Path:
+        """Return where the checkpoints of a long computation lie until its result is there."""
+        return self.path(key).with_suffix(".unfinished")
+
     def __contains__(self, key: object) -> bool:
         return self.path(str(key)).exists()
 

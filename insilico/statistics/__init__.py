@@ -16,5 +16,6 @@ KINDS = Registry(
         "cross_subject": "insilico.statistics.subjects:CrossSubject",
         "draw_reliability": "insilico.statistics.draws:DrawReliability",
         "noise_ceiling": "insilico.statistics.noise_ceiling:NoiseCeiling",
+        "voxelwise_accuracy": "insilico.statistics.voxelwise:VoxelwiseAccuracy",
     },
 )

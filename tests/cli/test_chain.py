@@ -44,6 +44,11 @@ def test_a_study_in_python_equals_the_protocol(study, chain):
     xr.testing.assert_equal(portable(stimuli), stored.open("stimuli"))
 
 
+def test_a_decoder_without_an_entry_to_train_is_refused(chain):
+    with pytest.raises(ParameterError, match="'toy' has no entry to train; mindeye2 has"):
+        chain.train_entry("entry.safetensors")
+
+
 def test_measured_responses_are_decoded_as_in_the_protocol(study, chain):
     made = chain.decode(chain.record(chain.stimuli(n=5)))
     stored = isi.run(study).open("reconstruction").sel(condition="measured")

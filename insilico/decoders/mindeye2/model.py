@@ -91,9 +91,9 @@ class MindEye2Model(nn.Module):
             PriorNetwork(config.tokens, config.width, config.depth, config.heads, config.head_width)
         )
 
-    def outputs(self, betas: torch.Tensor, subject: int = 0) -> Outputs:
-        """Run ridge and backbone on betas (n, voxels); `subject` is a position in the list."""
-        hidden = self.ridge(betas[:, None], subject)
+    def outputs(self, betas: torch.Tensor, enter: nn.Module) -> Outputs:
+        """Run an entry (one of ``ridge.linears``) and the backbone on betas (n, voxels)."""
+        hidden = enter(betas)[:, None]
         backbone, voxels, low = self.backbone(hidden)
         return Outputs(hidden[:, 0], backbone, voxels, None if low is None else low[0])
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
 import xarray as xr
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+from torch import nn
 
 from insilico.decoders.git import LONGEST, PUBLISHED_LENGTH, caption_tokens, write_captions
 from insilico.decoders.mindeye2.betas import Repeats, betas_of, entries
+from insilico.decoders.mindeye2.entry import entry_digest, refuse_seen, stand_in, trained
 from insilico.decoders.mindeye2.model import MindEye2Model, Outputs, read_config
 from insilico.decoders.mindeye2.pictures import as_bytes, as_stored, mixed, resized
 from insilico.decoders.mindeye2.published import subject_of
@@ -73,6 +76,9 @@ class MindEye2(Step):
         pictures. The refined ones are kept as ``refined``.
     size : int, optional
         Larger pictures are stored at this side, 256 as published; null stores them as they are.
+    entry : str, optional
+        File of `train_entry`: an entry ridge for what an adapter gives, in the place of the
+        subject's own.
     keep : list of {"ridge", "backbone", "clip_voxels", "prior"}
         What is stored beside the pictures, as ``tokens_ridge``, ``tokens_backbone``,
         ``tokens_voxels`` and ``tokens_prior``.
@@ -100,6 +106,7 @@ class MindEye2(Step):
     refine: bool = False
     mix: Annotated[float, Field(ge=0, le=1)] = 0.0
     size: PositiveInt | None = 256
+    entry: str | None = None
     keep: tuple[Kept, ...] = ()
     precision: Precision = "fp32"
     tiled: bool = False
@@ -130,7 +137,8 @@ class MindEye2(Step):
         names["converter"] = self.captioned == "tokens"
         names["blurry"] = self.blurry is not False and present("blurry", self.weights)
         names["refiner"] = self.refine
-        return {n: used(self.weights, n, self.model) for n, needed in names.items() if needed}
+        found = {n: used(self.weights, n, self.model) for n, needed in names.items() if needed}
+        return found | ({"entry": entry_digest(self.entry)} if self.entry else {})
 
     @property
     def variant(self) -> str:
@@ -172,6 +180,8 @@ class MindEye2(Step):
         weights = self.digests()  # a folder that is missing is named before any work
         require_varying(check(response, "response"), "mindeye2: the response to decode")
         stimuli = [str(name) for name in response["stimulus"].values]
+        if self.entry:
+            refuse_seen(self.entry, stimuli)
         outputs = self.outputs(response)
         prior = self.sampled(outputs.backbone, stimuli)
         made = self._made(outputs, prior, stimuli)
@@ -223,8 +233,11 @@ class MindEye2(Step):
         betas = betas_of(response, config.voxels[subject])
         given, names = entries(betas, self.repeats, self.repeat), list(response["stimulus"].values)
         model, parts = self._stage("brain"), []
+        enter = model.ridge.linears[subject]
+        if self.entry:
+            enter = stand_in(enter, self.entry, used(self.weights, "mindeye2", self.model))
         for rows in batches(range(given.shape[1]), BATCH, "brain"):
-            parts.append(self._averaged(model, given[:, rows], subject))
+            parts.append(self._averaged(model, given[:, rows], enter))
             here = [names[row] for row in rows]
             require_finite(parts[-1].backbone, here, "backbone tokens", self.precision)
         known: list[list[Any]] = [[part[k] for part in parts] for k in range(3)]
@@ -232,11 +245,29 @@ class MindEye2(Step):
         low = [part.latent for part in parts if part.latent is not None]
         return Outputs(ridge, backbone, projected, torch.cat(low) if low else None)
 
-    def _averaged(self, model: MindEye2Model, given: np.ndarray, subject: int) -> Outputs:
+    @torch.no_grad()
+    def train_entry(self, adapted: xr.Dataset, measured: xr.Dataset, file: str | Path) -> Path:
+        """Train the entry ridge for adapted responses, everything behind it frozen.
+
+        Parameters
+        ----------
+        adapted : response in voxels
+            To stimuli that the adapter was not fitted on: on its own pairs it is too good.
+        measured : response in voxels
+            To the same stimuli; repeats are averaged.
+        file : path
+            Ends in ``.safetensors``; what `entry` takes.
+        """
+        model = self._stage("brain")
+        subject = subject_of(model.config, check(adapted, "response"), self.subject)
+        known = used(self.weights, "mindeye2", self.model)
+        return trained(model.ridge.linears[subject], adapted, measured, file, known)
+
+    def _averaged(self, model: MindEye2Model, given: np.ndarray, enter: nn.Linear) -> Outputs:
         passes, n, voxels = given.shape
         with products_in(self.precision):
             flat = torch.from_numpy(given.reshape(-1, voxels)).to(device())
-            made = model.outputs(flat, subject)
+            made = model.outputs(flat, enter)
 
         def mean(values: torch.Tensor) -> torch.Tensor:
             return values.unflatten(0, (passes, n)).mean(0).float().cpu()

@@ -1,0 +1,98 @@
+"""What a statistic is called with, and what is wrong where a protocol does not have it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from insilico.protocol.document import Loc, merge
+from insilico.protocol.expand import rows_of
+from insilico.protocol.model import Protocol, Spec
+from insilico.protocol.steps import Complaint, complaints, kinds, takes
+from insilico.step import Step
+
+NO_RECORDING = "it needs measured responses: add 'recording', or a preset"
+
+
+def inputs(protocol: Protocol, spec: Spec, loc: Loc) -> Iterator[Complaint]:
+    """Yield what is missing for a statistic whose own parameters are right."""
+    for needed in needs("statistics", spec["kind"]):
+        if needed in INPUTS:
+            yield from INPUTS[needed](protocol, spec, loc)
+    if "stimuli" in spec:
+        stimuli = {**protocol.stimuli, **spec["stimuli"]} if "kind" not in spec["stimuli"] else {}
+        yield from complaints("stimuli", stimuli or spec["stimuli"], (*loc, "stimuli"))
+
+
+def needs(section: str, kind: str) -> tuple[str, ...]:
+    """Return the names of the datasets that a kind of step is called with."""
+    step: type[Step] = kinds(section)[kind]
+    return takes(step.model_construct())
+
+
+def _scores(protocol: Protocol, spec: Spec, loc: Loc) -> Iterator[Complaint]:
+    if not protocol.scores:
+        yield loc, "it needs scores, and none are asked for: add scores: [pixcorr]"
+    elif protocol.stimuli.get("n") == 1:
+        several = "set stimuli.n to 2 or more"
+        yield loc, f"it compares conditions over stimuli, and there is one: {several}"
+
+
+def _reconstructions(protocol: Protocol, spec: Spec, loc: Loc) -> Iterator[Complaint]:
+    for asked in spec["of"]:
+        if len(rows_of(protocol, asked)) > 1:
+            yield (
+                (*loc, "of"),
+                f"'{asked}' stands for {len(rows_of(protocol, asked))} conditions, and their "
+                "reconstructions are not one: name a condition of one region, without controls",
+            )
+
+
+def _prediction(protocol: Protocol, spec: Spec, loc: Loc) -> Iterator[Complaint]:
+    if "encoder" in spec:
+        encoder = merge({"it": protocol.encoder}, {"it": spec["encoder"]})["it"]
+        yield from complaints("encoder", encoder, (*loc, "encoder"))
+
+
+def _adapted(protocol: Protocol, spec: Spec, loc: Loc) -> Iterator[Complaint]:
+    if protocol.adapter is None:
+        yield loc, "it measures an adapter, and there is none: add 'adapter', or a preset"
+
+
+def _voxels(protocol: Protocol, spec: Spec, loc: Loc) -> Iterator[Complaint]:
+    if protocol.recording is None:
+        yield loc, NO_RECORDING
+
+
+def _measured(protocol: Protocol, spec: Spec, loc: Loc) -> Iterator[Complaint]:
+    if protocol.recording is None:
+        yield loc, NO_RECORDING
+        return
+    on_surface = {**protocol.recording, "space": "fsaverage5", "repeats": "keep"}
+    yield from ((loc, message) for _, message in complaints("recording", on_surface, loc))
+
+
+def _subjects(protocol: Protocol, spec: Spec, loc: Loc) -> Iterator[Complaint]:
+    if protocol.recording is None:
+        yield loc, NO_RECORDING
+        return
+    named = spec.get("subjects")
+    if not isinstance(named, list) or len(named) < 3 or len(set(map(str, named))) < len(named):
+        met = f"met {named!r}; allowed: a list of 3 subjects or more, such as [1, 2, 5, 7]"
+        yield (*loc, "subjects"), met
+        return
+    for position, subject in enumerate(named):
+        recording = {**protocol.recording, "subject": subject}
+        yield from complaints("recording", recording, (*loc, "subjects", position))
+
+
+INPUTS: dict[str, Callable[[Protocol, dict[str, Any], Loc], Iterator[Complaint]]] = {
+    "scores": _scores,
+    "reconstructions": _reconstructions,
+    "prediction": _prediction,
+    "adapted": _adapted,
+    "voxels": _voxels,
+    "measured": _measured,
+    "subjects": _subjects,
+}
+"""Name of an input to what may be wrong with it."""
