@@ -29,7 +29,7 @@ def test_first_import_is_light(code):
 
 def test_loading_weights_in_a_script_draws_no_bars():
     script = (
-        "from insilico.decoders.similarity import clap_texts\n"
+        "from insilico.spaces.meanings import clap_texts\n"
         "from insilico.weights.folders import found\n"
         "print(clap_texts(['a'], found('phantom', 'clap')).shape)"
     )
