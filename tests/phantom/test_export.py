@@ -74,7 +74,7 @@ def test_session_z_is_over_all_scenes_of_a_session(tree, pictures):
 
 
 def test_the_decoder_reads_what_was_exported(tree, pictures):
-    decoder = MindEye2(captions=False, prior_steps=3, steps=3)
+    decoder = MindEye2(captions="none", prior_steps=3, steps=3)
     two = pictures.isel(stimulus=[0, 1])
     read = NSD(root=tree, zscore="none", repeats="keep")(two)
     scenes = Scenes(split="test", n=2)()
