@@ -1,4 +1,4 @@
-"""One thread a process: tiny networks gain nothing by more, and results do not depend on how many."""
+"""One thread a process: tiny networks gain nothing by more, and results depend on how many."""
 
 from __future__ import annotations
 
