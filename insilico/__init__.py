@@ -34,6 +34,7 @@ NAMES = {
     "from_tribe": "insilico.encoders.tribe:from_tribe",
     "load_adapter": "insilico.adapters.files:load_adapter",
     "load_chain": "insilico.chain:load_chain",
+    "perturb": "insilico.chain:perturb",
     "read_response": "insilico.spaces.responses.files:read_response",
     "run": "insilico.report.experiment:run",
     "sample": "insilico.schema:sample",

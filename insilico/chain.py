@@ -16,7 +16,7 @@ from insilico.protocol.join import side_by_side
 from insilico.protocol.model import CHAIN, ONWARD, Protocol
 from insilico.protocol.plan import Planner
 from insilico.protocol.read import filled, lines, preset, problems
-from insilico.protocol.regions import EACH, bound, region_complaints, spelled
+from insilico.protocol.regions import EACH, PAIRS, bound, region_complaints, spelled
 from insilico.protocol.shown import AsShown
 from insilico.protocol.steps import build, complaints, takes
 from insilico.run.runner import obtain
@@ -40,7 +40,7 @@ def load_chain(
     name : str
         Such as ``phantom``, or the path of a preset's file.
     seed : int
-        Of lesions' control patches and of the decoder; the `seed` of a protocol.
+        Of lesions, their controls and the decoder; the `seed` of a protocol.
     set : dict, optional
         Dotted keys to values that replace the preset's, such as ``{"adapter.pairs": 500}``.
     store : path, optional
@@ -131,8 +131,8 @@ class Chain:
             spec["region"] = spelled(spec.get("atlas"), spec["region"])
         step = self.planner.step("perturb", spec, seeded=True)
         source = "recording" if place_of(response) == "voxel" else "encoder"
-        training = [self._get(job) for job in self.planner.background(self._chain(), source)]
-        return carried(step(response, *training), response, "; ".join(notes))
+        beside = [self._get(job) for job in self.planner.beside(spec, self._chain(), source)]
+        return carried(step(response, *beside), response, "; ".join(notes))
 
     def fitted(self) -> xr.Dataset:
         """Return the adapter's fitted parameters; it is fitted at first use."""
@@ -208,14 +208,18 @@ class Chain:
 
 def _refuse_several(spec: Mapping[str, Any]) -> None:
     """Raise for what stands for several conditions in a protocol."""
-    if isinstance(spec.get("region"), list) or spec.get("region") == EACH:
+    if isinstance(spec.get("region"), list) or spec.get("region") in (EACH, PAIRS):
         raise ParameterError(
             f"region {spec['region']!r} stands for several conditions in a protocol; here call "
             "once for each region, or join them: 'Vis | Default'"
         )
     if "n" in spec:
         raise ParameterError(
-            "n counts control patches in a protocol; here call once for each: control_index=0, 1"
+            "n counts controls in a protocol; here call once for each: control_index=0, 1"
+        )
+    if "refit" in spec:
+        raise ParameterError(
+            "refit fits the adapter again in a protocol: run({...}) with perturb: {refit: true}"
         )
 
 
@@ -227,23 +231,33 @@ def _refuse(section: str, spec: Mapping[str, Any]) -> None:
         raise ProtocolError(f"{'.'.join(map(str, loc))}: {message}")
 
 
-def ablate(
-    response: xr.Dataset, *, training: xr.Dataset | None = None, **parameters: Any
+def ablate(response: xr.Dataset, **parameters: Any) -> xr.Dataset:
+    """Return a response after a lesion, without a chain; see `perturb`."""
+    return perturb(response, kind="ablate", **parameters)
+
+
+def perturb(
+    response: xr.Dataset,
+    *,
+    training: xr.Dataset | None = None,
+    leverage: xr.Dataset | None = None,
+    **spec: Any,
 ) -> xr.Dataset:
-    """Return a response after a lesion, without a chain.
+    """Return a perturbed response, without a chain.
 
     Parameters
     ----------
     response : response
     training : response, optional
-        Responses to training stimuli, whose means fill the lesion; or ``fill="zero"``.
-    **parameters
-        Of the step: ``atlas``, ``region``, ``fill``, ``control``, ``control_index``, ``seed``.
+        Responses to training stimuli, where a mean or a spread of theirs is needed.
+    leverage : Dataset, optional
+        Each vertex's leverage in an adapter, for ``control="leverage"``.
+    **spec
+        `kind` and parameters of the step, such as ``kind="ablate", atlas=..., region=...``.
     """
-    spec = {"kind": "ablate", **parameters}
     _refuse_several(spec)
     _refuse("perturb", spec)
-    return carried(build("perturb", spec)(response, training), response)
+    return carried(build("perturb", spec)(response, training, leverage), response)
 
 
 NEEDED = {

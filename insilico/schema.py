@@ -80,6 +80,8 @@ NOUNS = {
 }
 
 PLACES = ("vertex", "voxel")
+LESION = "A lesion here takes information from the read-out; nothing propagates to other areas."
+"""What stands on everything that a lesion is shown in, by the attribute `lesion`."""
 
 
 def check(
@@ -179,13 +181,13 @@ def require_varying(response: xr.Dataset, name: str, cortex: np.ndarray | None =
     Parameters
     ----------
     response : response
-        One that went through a lesion is let pass: a lesion of everything leaves nothing.
+        One that was perturbed is let pass: a lesion of everything leaves nothing.
     name : str
         What to call it.
     cortex : bool (place,), optional
         Places that count; all of them where left out.
     """
-    if "ablated" in response.attrs:
+    if "perturbed" in response.attrs:
         return
     bold, place = response["bold"].values, place_of(response)
     bold = bold if cortex is None else bold[..., cortex]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
@@ -17,7 +17,7 @@ from pydantic import Field
 
 from insilico.encoders.config import CONFIG, MaryNanoConfig
 from insilico.encoders.network import TOKENIZER, WEIGHTS, MaryNanoModel
-from insilico.encoders.presentation import Presentation
+from insilico.encoders.presentation import Presentation, Stream, silenced
 from insilico.errors import ParameterError, WeightsError, listed, not_one_of
 from insilico.schema import check, short_digest
 from insilico.spaces import fsaverage5
@@ -26,6 +26,10 @@ from insilico.step import Step, device
 ROWS_AT_ONCE = 64
 FAR = 2.6
 """Standard deviations beyond which a picture counts as of another world: 2 in 100 new scenes do."""
+SILENT = (
+    "A lesion here silences the encoder's stream of {}: every vertex is predicted without it, as "
+    "where that modality is absent."
+)
 PLURALS = {"image": "images", "text": "texts", "sound": "sounds", "film": "films"}
 
 
@@ -68,6 +72,9 @@ class MaryNano(Step):
     rows : {"mean", "keep"}
         Whether the response of a stimulus is the mean over its rows, or all of them
         (``row × vertex`` with coordinates timeline and time).
+    without : tuple of {"vision", "sound", "text"}
+        Streams that are silenced: a lesion on the side of the stimulus, after which the network
+        predicts every vertex as if this were absent (as a text has no picture).
     """
 
     kind: ClassVar[str] = "mary_nano"
@@ -76,6 +83,7 @@ class MaryNano(Step):
     subject: str = "average"
     tr_s: float = Field(default=1.0, gt=0)
     rows: Literal["mean", "keep"] = "mean"
+    without: tuple[Stream, ...] = ()
 
     def digests(self) -> dict[str, str]:
         """Return the digest of the weights."""
@@ -91,7 +99,7 @@ class MaryNano(Step):
         model = self.model()
         shown = Presentation(stimuli, model.config, model.tokenizer)
         subject = self._subject(model.config)
-        found = _responses(model, shown, subject, keep=self.rows == "keep")
+        found = _responses(model, shown, subject, self.without, keep=self.rows == "keep")
         attrs = self._attrs(model.config)
         attrs |= _notes(shown, found.remoteness, attrs.pop("note"))
         ids = stimuli["stimulus"].values
@@ -115,6 +123,7 @@ class MaryNano(Step):
             "encoder": self.kind,
             "weights": self.digests()["weights"],
             "tr_s": self.tr_s,
+            **({"lesion": SILENT.format(listed(self.without))} if self.without else {}),
         }
 
 
@@ -127,13 +136,15 @@ class Found:
 
 
 @torch.inference_mode()
-def _responses(model: MaryNanoModel, shown: Presentation, subject: int, keep: bool) -> Found:
+def _responses(
+    model: MaryNanoModel, shown: Presentation, subject: int, without: Collection[str], keep: bool
+) -> Found:
     """Encode batch by batch; besides one batch, only the responses are held."""
     n, rows = len(shown), shown.rows if keep else np.ones(len(shown), int)
     bold = np.empty((rows.sum(), model.config.n_vertices), np.float32)
     first, found = np.cumsum(rows) - rows, Found(bold, np.zeros(n, np.float32))
     for numbers, batch in shown.batches(ROWS_AT_ONCE):
-        fused = model.fused(batch.to(device()))
+        fused = model.fused(silenced(batch, without).to(device()))
         found.remoteness[numbers] = model.remoteness(fused.mean(1), shown.modality).cpu().numpy()
         fused = fused if keep else fused.mean(1, keepdim=True)
         made = model.predict(fused, subject).cpu().numpy()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Literal
 from unicodedata import category
 
 import numpy as np
@@ -18,13 +19,16 @@ from torch.nn.utils.rnn import pad_sequence
 from insilico.encoders.config import MaryNanoConfig
 from insilico.encoders.slowfast import SlowFastConfig
 from insilico.encoders.streams import SAMPLING_RATE_HZ
-from insilico.errors import StimulusError, WeightsError, listed, not_one_of
+from insilico.errors import ParameterError, StimulusError, WeightsError, listed, not_one_of
 from insilico.schema import check
 from insilico.spaces.timeline import IMAGE_S, film_seconds, rows
 from insilico.step import batches
 
 VARIABLES = {"image": "image", "text": "caption", "sound": "sound", "film": "film"}
 MODALITIES = tuple(VARIABLES)
+Stream = Literal["vision", "sound", "text"]
+STREAMS = {"vision": ("film",), "sound": ("wave",), "text": ("tokens", "spans")}
+"""Stream of the encoder to what it takes of what is shown."""
 LONGEST = 120
 """Characters of a text that a complaint says."""
 
@@ -62,6 +66,23 @@ class Shown:
         """Return the same on another device."""
         tensors = {k: v.to(where) for k, v in vars(self).items() if isinstance(v, Tensor)}
         return replace(self, **tensors)  # type: ignore[arg-type]
+
+
+def silenced(shown: Shown, streams: Collection[str]) -> Shown:
+    """Return what is shown without what some streams would take.
+
+    Raises
+    ------
+    ParameterError
+        If nothing is left.
+    """
+    left = replace(shown, **{part: None for name in streams for part in STREAMS[name]})  # type: ignore[arg-type]
+    if all(getattr(left, part) is None for part in ("film", "wave", "tokens")):
+        raise ParameterError(
+            f"without {listed(streams)}, nothing is left of stimuli of modality {shown.modality}; "
+            "show one that has another stream too (a film with sound), or silence fewer"
+        )
+    return left
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Lesion effects against matched control patches, one panel per metric."""
+"""Lesion effects against matched controls, one panel per metric."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DASHED: Any = {"linewidth": 0.8, "linestyle": (0, (2, 2))}
 
 @styled
 def lesion_effects(estimate: xr.Dataset) -> Figure:
-    """Draw each lesion's effect with its interval over the range of its control patches.
+    """Draw each lesion's effect with its interval over the range of its matched controls.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def _legend(estimate: xr.Dataset) -> list:
         found.append(Line2D([], [], label=told, color=INK, **DASHED))
     if "control_effect" in estimate:
         found += [
-            Patch(color=PALE, label="control patches (range, mean)"),
+            Patch(color=PALE, label="matched controls (range, mean)"),
             Line2D(
                 [],
                 [],

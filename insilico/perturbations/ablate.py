@@ -1,142 +1,135 @@
-"""Lesions of the read-out: a region's response is set to a value that knows no stimulus."""
+"""Lesions of the read-out: a region, all but a region, or random places lose their information."""
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import xarray as xr
-from pydantic import NonNegativeInt
+from pydantic import Field
 
-from insilico.errors import ParameterError, SpaceError
-from insilico.schema import check, place_of, require_varying
-from insilico.spaces import atlases, fsaverage5, patches, regions
-from insilico.step import Step
+from insilico.perturbations import fills
+from insilico.perturbations.perturbation import Perturbation
+from insilico.schema import place_of, short_digest
+from insilico.spaces import regions
+from insilico.step import generator
 
-WHAT_IT_IS = "A lesion here takes information from the read-out; nothing propagates to other areas."
+Fill = Literal["mean", "zero", "noise", "resample", "conditional"]
 
 
-class Ablate(Step):
-    """Set a region, or a control patch as large, to its training mean or to zero.
+class Ablate(Perturbation):
+    """Take a region's information, and put something else in its place.
 
     Parameters
     ----------
-    region : str
-        Region expression, such as ``"Vis"``, ``"Visual & lh"`` or ``"phantom7:Vis | roi:V1"``.
-    atlas : str, optional
-        Atlas of the names that carry none.
-    fill : {"mean", "zero"}
-        Each vertex's mean over the training stimuli (takes the information, keeps the level), or 0.
-    control : {"patch"}, optional
-        Ablate instead a contiguous patch elsewhere, matched in vertex count and area for each
-        connected component of the region; `control_index` counts the patches, `seed` grows them.
-        Patches lie on fsaverage5: responses in voxels have none.
+    fill : {"mean", "zero", "noise", "resample", "conditional"}
+        Each place's mean over the training stimuli; 0; Gaussian noise with the training mean and
+        covariance of the region; the region's response to another stimulus shown (the same one
+        for all regions of one seed); the region's mean given all other places, by ridge.
+    penalty : float, optional
+        Of the conditional fill's ridge, in units of the mean eigenvalue; by leave-one-out if left
+        out.
 
-    Notes
-    -----
-    The result's attributes tell what was done: `ablated` (all lesions so far), and of the last
-    one `ablated_places`, `fill`, `control` (``none`` or ``patch 0``) and `lesion`, the sentence
-    that its figures must say.
+    The other parameters are those of every perturbation, see `Perturbation`.
     """
 
     kind: ClassVar[str] = "ablate"
-    region: str
-    atlas: str | None = None
-    fill: Literal["mean", "zero"] = "mean"
-    control: Literal["patch"] | None = None
-    control_index: NonNegativeInt = 0
-    seed: NonNegativeInt = 0
+    version: ClassVar[int] = 2
+    fill: Fill = "mean"
+    penalty: float | None = Field(None, gt=0, allow_inf_nan=False)
 
-    def digests(self) -> dict[str, str]:
-        """Return the digests of the atlases named."""
-        named = {
-            name for name in atlases.names() if f"{name}:" in self.region or name == self.atlas
-        }
-        return {name: atlases.load(name).digest for name in sorted(named)}
+    def told(self) -> str:
+        """Say in a few words what is done."""
+        return f"{self.kind} (fill {self.fill})"
 
-    def mask(self, response: xr.Dataset | None = None) -> np.ndarray:
-        """Return which places are ablated, bool over the response's places (or fsaverage5's)."""
-        if self.control is None:
-            return regions.mask(self.region, atlas=self.atlas, of=response)
-        if response is not None and response.attrs["space"] != "fsaverage5":
-            raise SpaceError(
-                "ablate: control patches are matched on fsaverage5; this response lies in "
-                f"{response.attrs['space']}: ablate before the adapter, or set no control"
-            )
-        return patches.matched_patch(self.region, self.atlas, self.control_index, self.seed)
-
-    def __call__(self, response: xr.Dataset, training: xr.Dataset | None = None) -> xr.Dataset:
-        """Return the response after the lesion.
-
-        Parameters
-        ----------
-        response : response, (stimulus, vertex or voxel)
-        training : response, optional
-            Responses of the same encoder to training stimuli; needed for ``fill="mean"``.
-
-        Raises
-        ------
-        RegionError, SpaceError, SchemaError, ParameterError
-        """
-        _require_sound(response, "response")
-        mask = self.mask(response)
+    def changed(
+        self, response: xr.Dataset, mask: np.ndarray, training: xr.Dataset | None
+    ) -> np.ndarray:
+        """Return new bold, float32 (..., stimulus, place)."""
         bold = response["bold"].values.copy()
-        bold[..., mask] = self._fill(response, training)[mask]
-        result = response.assign(bold=(response["bold"].dims, bold))
-        result.attrs.update(self._account(response.attrs.get("ablated"), int(mask.sum())))
-        return result
+        lost = self.lost(mask, response)
+        if lost.any():
+            bold[..., lost] = self._filled(response, lost, training)
+        return bold
 
-    def _account(self, before: str | None, places: int) -> dict[str, str | int]:
-        """Return the attributes that tell what was done."""
-        named = ":" in self.region or self.atlas is None
-        region = self.region if named else f"{self.atlas}:{self.region}"
-        control = f"patch {self.control_index}" if self.control else "none"
-        now = f"control {control} for {region}" if self.control else region
-        return {
-            "ablated": f"{before}; {now}" if before else now,
-            "ablated_places": places,
-            "fill": self.fill,
-            "control": control,
-            "lesion": WHAT_IT_IS,
-        }
+    def lost(self, mask: np.ndarray, response: xr.Dataset) -> np.ndarray:
+        """Return the places that lose their response."""
+        return mask
 
-    def _fill(self, response: xr.Dataset, training: xr.Dataset | None) -> np.ndarray:
+    def _filled(
+        self, response: xr.Dataset, lost: np.ndarray, training: xr.Dataset | None
+    ) -> np.ndarray | float:
+        bold = response["bold"].values
         if self.fill == "zero":
-            return np.zeros(response.sizes[place_of(response)], np.float32)
-        if training is None:
-            raise ParameterError(
-                "ablate: fill 'mean' needs the responses to training stimuli (training=...); "
-                "or use fill 'zero'"
-            )
-        _require_sound(training, "training")
-        _require_same_places(response, training)
-        bold = training["bold"].values.reshape(-1, training.sizes[place_of(training)])
-        return bold.mean(axis=0, dtype=np.float64).astype(np.float32)
+            return 0.0
+        if self.fill == "resample":
+            order = fills.derangement(bold.shape[-2], _deal(self.seed, response))
+            return bold[..., order, :][..., lost]
+        rows = self.rows(training, f"fill '{self.fill}'", "fill 'zero'")
+        if self.fill == "mean":
+            return fills.mean_of(rows[:, lost])
+        if self.fill == "noise":
+            return fills.noise(rows[:, lost], self._draws(response, lost, len(rows)))
+        return fills.conditional(rows[:, ~lost], rows[:, lost], bold[..., ~lost], self.penalty)
+
+    def _draws(self, response: xr.Dataset, lost: np.ndarray, n: int) -> np.ndarray:
+        """Return standard normal numbers, (..., stimulus, n), of each stimulus by its name."""
+        lead, where = response["bold"].shape[:-2], short_digest(lost.tobytes())
+        names = [str(name) for name in response["stimulus"].values]
+        draws = [
+            generator(self.seed, "noise", where, name).standard_normal((*lead, n), np.float32)
+            for name in names
+        ]
+        return np.stack(draws, axis=-2)
+
+    def _account(self, before: str | None, places: int) -> dict[str, Any]:
+        return {**super()._account(before, places), "fill": self.fill}
 
 
-def _require_sound(response: xr.Dataset, name: str) -> None:
-    """Refuse what is no response, lies in the wrong order, or holds nothing that varies."""
-    check(response, "response")
-    cortex = None
-    if response.attrs["space"] == "fsaverage5":
-        fsaverage5.check_order(response)
-        cortex = fsaverage5.cortex()
-    require_varying(response, f"ablate: the {name}", cortex)
+def _deal(seed: int, response: xr.Dataset) -> np.random.Generator:
+    return generator(seed, "derangement", *response["stimulus"].values)
 
 
-def _require_same_places(response: xr.Dataset, training: xr.Dataset) -> None:
-    check(training, "response", space=response.attrs["space"])
-    place = place_of(response)
-    if place_of(training) != place or training.sizes[place] != response.sizes[place]:
-        raise SpaceError(
-            f"ablate: the training responses have {dict(training.sizes)}, "
-            f"the response {dict(response.sizes)}: both need the same {place} dimension"
-        )
-    for label in (place, "hemi"):
-        if label in training.coords and not np.array_equal(
-            training[label].values, response[label].values
-        ):
-            raise SpaceError(
-                f"ablate: '{label}' of the training responses differs from the response's; "
-                f"both must hold the same {place} in the same order"
-            )
+class KeepOnly(Ablate):
+    """Take the information of everything but a region, to see what the region suffices for.
+
+    Parameters are those of `Ablate`; with a control, only the control is kept.
+    """
+
+    kind: ClassVar[str] = "keep_only"
+    version: ClassVar[int] = 1
+
+    def lost(self, mask: np.ndarray, response: xr.Dataset) -> np.ndarray:
+        """Return the places that lose their response: all cortex outside of the region."""
+        return regions.mask(regions.CORTEX, of=response) & ~mask
+
+
+class Mask(Ablate):
+    """Take the information of random places, to see how much of the response can be missed.
+
+    Parameters
+    ----------
+    fraction : float
+        Share of the region's places, 0 to 1; a protocol takes a list. With one seed, a larger
+        fraction holds all places of a smaller one.
+    region : str
+        All cortex by default. The other parameters are those of `Ablate`.
+    """
+
+    kind: ClassVar[str] = "mask"
+    version: ClassVar[int] = 1
+    curve: ClassVar[str] = "fraction"
+    region: str = regions.CORTEX
+    fraction: float = Field(ge=0, le=1)
+
+    def told(self) -> str:
+        """Say in a few words what is done."""
+        return f"mask {self.fraction:g} (fill {self.fill})"
+
+    def lost(self, mask: np.ndarray, response: xr.Dataset) -> np.ndarray:
+        """Return the places that lose their response: the first of a random order."""
+        places = np.flatnonzero(mask)
+        rng = generator(self.seed, "mask", place_of(response), short_digest(mask.tobytes()))
+        found = np.zeros_like(mask)
+        found[rng.permutation(places)[: round(self.fraction * len(places))]] = True
+        return found

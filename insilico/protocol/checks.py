@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from insilico.errors import ParameterError, not_one_of
 from insilico.protocol.document import Loc
-from insilico.protocol.expand import CHANGEABLE, changed, rows_of
+from insilico.protocol.expand import CHANGEABLE, changed, curve_of, rows_of
 from insilico.protocol.inputs import inputs, needs
 from insilico.protocol.leakage import leaks
 from insilico.protocol.model import CHAIN, Protocol
@@ -79,6 +80,9 @@ def _pairs(protocol: Protocol, adapter: dict[str, Any], loc: Loc) -> Iterator[Co
         yield from complaints("encoder", other, (*loc, "encoder"))
     elif other is not None:
         yield (*loc, "encoder"), f"met {other!r}; allowed: a mapping, such as {{kind: mary_nano}}"
+    half = adapter.get("half")
+    if half is not None and not re.fullmatch(r"[1-9]\d*[ab]", str(half)):
+        yield (*loc, "half"), f"met {half!r}; allowed: a dealing and a side, such as 1a and 1b"
     if pairs is None or not _whole(pairs, least=2):
         yield (*loc, "pairs"), f"met {pairs!r}; allowed: a whole number of pairs, at least 2"
 
@@ -114,11 +118,43 @@ def _perturb(protocol: Protocol, name: str, loc: Loc) -> Iterator[Complaint]:
     if "n" in spec and not _whole(count, least=1):
         found.append(((*loc, "n"), f"met {count!r}; allowed: a whole number, at least 1"))
     elif "n" in spec and not spec.get("control"):
-        found.append(((*loc, "n"), "counts control patches; add control: patch, or leave it out"))
+        found.append(((*loc, "n"), "counts controls; add control: patch, or leave it out"))
+    found += list(_refit(protocol, name, spec, loc))
+    found += list(_curve(spec, loc))
     if found:
         yield from found
         return
-    yield from complaints("perturb", rows_of(protocol, name)[0].perturb or {}, loc)
+    one_a_level = {row.level: row.perturb or {} for row in reversed(rows_of(protocol, name))}
+    for perturb in one_a_level.values():
+        yield from complaints("perturb", perturb, loc)
+
+
+def _refit(protocol: Protocol, name: str, spec: dict[str, Any], loc: Loc) -> Iterator[Complaint]:
+    """Yield what is wrong with what a perturbation asks of the adapter."""
+    condition = protocol.conditions[name]
+    adapter = changed(protocol, condition, "adapter")
+    fitted = "pairs" in adapter and _learns(adapter) and condition.source == "encoder"
+    if not isinstance(spec.get("refit", False), bool):
+        yield (*loc, "refit"), f"met {spec['refit']!r}; allowed: true or false"
+    elif spec.get("refit") and not fitted:
+        yield (*loc, "refit"), "no adapter is fitted here: add 'adapter', or leave it out"
+    if spec.get("control") and condition.source == "recording":
+        message = "controls are matched on fsaverage5: perturb a synthetic response, or set none"
+        yield (*loc, "control"), message
+    elif spec.get("control") == "leverage" and not fitted:
+        message = "leverage is matched in an adapter that is fitted here: add 'adapter'"
+        yield (*loc, "control"), message
+
+
+def _curve(spec: dict[str, Any], loc: Loc) -> Iterator[Complaint]:
+    """Yield what is wrong with a list of levels."""
+    curve = curve_of(spec)
+    levels = spec.get(curve)
+    if not isinstance(levels, list):
+        return
+    numbers = [one for one in levels if isinstance(one, int | float) and not isinstance(one, bool)]
+    if len(set(numbers)) < len(levels) or not levels:
+        yield (*loc, curve), f"met {levels!r}; allowed: a number, or a list of different numbers"
 
 
 def _scores(protocol: Protocol) -> Iterator[Complaint]:

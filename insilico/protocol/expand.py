@@ -1,14 +1,15 @@
-"""Conditions one by one: `each` region, every control patch, every change laid over the chain."""
+"""Conditions one by one: `each` region, every control and level, each laid over the chain."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from insilico.protocol.document import merge
 from insilico.protocol.model import CHAIN, Condition, Protocol, Spec
-from insilico.protocol.regions import bound, expanded
+from insilico.protocol.regions import EACH, PAIRS, bound, expanded
+from insilico.protocol.steps import kinds
 
 NONE = -1
 CHANGEABLE = tuple(section for section in CHAIN if section != "training")
@@ -25,9 +26,10 @@ class Row:
     base : str
         The name in the file.
     region : str
-        Of the perturbation; empty for none.
+        What the perturbation goes through: ``Vis``, ``fraction 0.5``, ``Vis, dose 2``; empty where
+        it is one thing.
     control : int
-        Number of the control patch; -1 where there is none.
+        Number of the control; -1 where there is none.
     source : str
         ``encoder`` or ``recording``.
     chain : dict
@@ -35,6 +37,12 @@ class Row:
     perturb : dict, optional
     notes : tuple of str
         Which atlas stands for which.
+    level : float, optional
+        Of a curve: the fraction, dose or weight.
+    refit : bool
+        Whether the adapter is fitted again on pairs that are perturbed alike.
+    variant : str
+        What `stability` changed, such as ``alpha 10``.
     """
 
     name: str
@@ -45,6 +53,9 @@ class Row:
     chain: dict[str, Spec]
     perturb: Spec | None
     notes: tuple[str, ...] = ()
+    level: float | None = None
+    refit: bool = False
+    variant: str = ""
 
 
 def rows(protocol: Protocol) -> list[Row]:
@@ -56,18 +67,46 @@ def rows_of(protocol: Protocol, base: str) -> list[Row]:
     """Return the conditions that one name in the file stands for."""
     condition = protocol.conditions[base]
     chain = {key: spec for key in CHANGEABLE if (spec := changed(protocol, condition, key))}
+    whole = Row(base, base, "", NONE, condition.source, chain, None, variant=condition.variant)
     if condition.perturb is None:
-        return [Row(base, base, "", NONE, condition.source, chain, None)]
+        return [whole]
     perturb, notes = bound(condition.perturb, protocol.bindings)
-    many = isinstance(condition.perturb.get("region"), list) or perturb.get("region") == "each"
+    whole = replace(whole, notes=tuple(notes), refit=perturb.pop("refit", False) is True)
+    regions = expanded(perturb)
+    many = isinstance(perturb.get("region"), list) or perturb.get("region") in (EACH, PAIRS)
+    return [
+        row
+        for region in regions
+        for row in _levels(whole, {**perturb, **({"region": region} if region else {})}, many)
+    ]
+
+
+def _levels(whole: Row, perturb: Spec, many: bool) -> list[Row]:
+    """Return the rows of one region: every level of its curve, and every control of each."""
+    region, curve = str(perturb.get("region", "")), curve_of(perturb)
+    levels = perturb.get(curve)
     found = []
-    for region in expanded(perturb):
-        name = f"{base}/{region}" if many else base
-        for suffix, spec in _controls({**perturb, "region": region}):
-            control = spec.get("control_index", 0) if spec.get("control") else NONE
-            labels = (name + suffix, base, region, control, condition.source)
-            found.append(Row(*labels, chain, spec, tuple(notes)))
+    for level in levels if isinstance(levels, list) else [None]:
+        told = [region] * many if level is None else [region] * many + [f"{curve} {level:g}"]
+        name = "/".join([whole.name, *told])
+        spec = perturb if level is None else {**perturb, curve: level}
+        label = region if level is None else ", ".join(told)
+        row = replace(whole, region=label, level=_number(spec.get(curve)))
+        found += [
+            replace(row, name=name + suffix, control=one.get("control_index", NONE), perturb=one)
+            for suffix, one in _controls(spec)
+        ]
     return found
+
+
+def _number(level: Any) -> float | None:
+    return float(level) if isinstance(level, int | float) else None
+
+
+def curve_of(perturb: Mapping[str, Any]) -> str:
+    """Return the parameter of a perturbation that may be a list; empty if its kind has none."""
+    known, kind = kinds("perturb"), perturb.get("kind")
+    return getattr(known[kind], "curve", "") if kind in known.addresses() else ""
 
 
 def changed(protocol: Protocol, condition: Condition, section: str) -> Spec:
@@ -77,8 +116,10 @@ def changed(protocol: Protocol, condition: Condition, section: str) -> Spec:
 
 
 def _controls(perturb: Mapping[str, Any]) -> list[tuple[str, Spec]]:
-    count = perturb.get("n")
+    """Return a suffix of the name and a spec for each control; the spec itself if it has none."""
     one = {key: value for key, value in perturb.items() if key != "n"}
-    if count is None:
+    if not perturb.get("control"):
         return [("", one)]
-    return [(f"/{index}", {**one, "control_index": index}) for index in range(count)]
+    if perturb.get("n") is None:
+        return [("", {"control_index": 0, **one})]
+    return [(f"/{index}", {**one, "control_index": index}) for index in range(perturb["n"])]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from typing import Any
 
 from insilico.errors import InsilicoError, listed
 from insilico.job import Job, walk
+from insilico.protocol.branches import Plan
 from insilico.protocol.document import Loc
 from insilico.protocol.expand import changed
 from insilico.protocol.first import First
@@ -25,7 +27,9 @@ def planned(protocol: Protocol) -> Iterator[Complaint]:
     Ids are compared where stimuli and files tell them without being read whole.
     """
     try:
-        jobs = list(walk(plan(protocol).targets()))
+        work = plan(protocol)
+        yield from _controls(work)
+        jobs = list(walk(work.targets()))
         fitted_on = {job.inputs[0].key for job in jobs if job.method == "fit"}
         for job in jobs:
             if isinstance(job.step, First):
@@ -34,6 +38,19 @@ def planned(protocol: Protocol) -> Iterator[Complaint]:
                 yield _place(protocol, job), message + (PAIRS if job.key in fitted_on else "")
     except InsilicoError as error:
         yield (), str(error)
+
+
+def _controls(work: Plan) -> Iterator[Complaint]:
+    """Yield regions whose first control does not fit; one matched in a fit is known only later."""
+    for row in (branch.row for branch in work.branches):
+        perturb = row.perturb or {}
+        if row.control == 0 and perturb["control"] != "leverage":
+            step: Any = build("perturb", perturb, work.protocol.seed)
+            try:
+                if hasattr(step, "mask"):
+                    step.mask()
+            except InsilicoError as error:
+                yield ("conditions", row.base, "perturb", "control"), f"{row.name}: {error}"
 
 
 def _shown(job: Job) -> Collection[str] | None:

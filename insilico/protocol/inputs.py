@@ -8,7 +8,7 @@ from typing import Any
 from insilico.protocol.document import Loc, merge
 from insilico.protocol.expand import rows_of
 from insilico.protocol.model import Protocol, Spec
-from insilico.protocol.steps import Complaint, complaints, kinds, takes
+from insilico.protocol.steps import Complaint, build, complaints, kinds, takes
 from insilico.step import Step
 
 NO_RECORDING = "it needs measured responses: add 'recording', or a preset"
@@ -16,7 +16,7 @@ NO_RECORDING = "it needs measured responses: add 'recording', or a preset"
 
 def inputs(protocol: Protocol, spec: Spec, loc: Loc) -> Iterator[Complaint]:
     """Yield what is missing for a statistic whose own parameters are right."""
-    for needed in needs("statistics", spec["kind"]):
+    for needed in takes(build("statistics", spec)):
         if needed in INPUTS:
             yield from INPUTS[needed](protocol, spec, loc)
     if "stimuli" in spec:
@@ -59,6 +59,17 @@ def _adapted(protocol: Protocol, spec: Spec, loc: Loc) -> Iterator[Complaint]:
         yield loc, "it measures an adapter, and there is none: add 'adapter', or a preset"
 
 
+def _adapter(protocol: Protocol, spec: Spec, loc: Loc) -> Iterator[Complaint]:
+    if "pairs" not in (protocol.adapter or {}):
+        yield loc, "it goes through an adapter that is fitted here: add 'adapter', or a preset"
+
+
+def _entry(protocol: Protocol, spec: Spec, loc: Loc) -> Iterator[Complaint]:
+    kind = protocol.decoder["kind"]
+    if not hasattr(kinds("decoder")[kind], "entry_of"):
+        yield (*loc, "readout"), f"decoder '{kind}' has no linear entry; mindeye2 has"
+
+
 def _voxels(protocol: Protocol, spec: Spec, loc: Loc) -> Iterator[Complaint]:
     if protocol.recording is None:
         yield loc, NO_RECORDING
@@ -91,6 +102,8 @@ INPUTS: dict[str, Callable[[Protocol, dict[str, Any], Loc], Iterator[Complaint]]
     "reconstructions": _reconstructions,
     "prediction": _prediction,
     "adapted": _adapted,
+    "adapter": _adapter,
+    "entry": _entry,
     "voxels": _voxels,
     "measured": _measured,
     "subjects": _subjects,

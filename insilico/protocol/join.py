@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import ClassVar
 
+import numpy as np
 import xarray as xr
 
 from insilico.errors import SchemaError, SpaceError, listed
@@ -23,16 +24,22 @@ class Join(Step):
     condition, name, region, colour : tuple of str
         Label of each condition, its name in the protocol, the region that it perturbs, and that
         region's colour in its atlas.
+    level : tuple of float or None
+        Fraction, dose or weight of each condition that is part of a curve.
+    variant : tuple of str
+        What `stability` changed in each condition.
     notes : tuple of str
         Which atlas stands for which: notes on the protocol, not on a condition.
     """
 
     kind: ClassVar[str] = "join"
-    version: ClassVar[int] = 2  # notes say whose they are
+    version: ClassVar[int] = 3  # level and variant
     condition: tuple[str, ...]
     name: tuple[str, ...]
     region: tuple[str, ...]
     colour: tuple[str, ...]
+    level: tuple[float | None, ...] = ()
+    variant: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     @classmethod
@@ -42,7 +49,9 @@ class Join(Step):
         labels = [(row.name, row.base, row.region, colour_of(row.perturb or {})) for row in rows]
         condition, name, region, colour = zip(*labels, strict=True)
         notes = tuple(dict.fromkeys(note for row in rows for note in row.notes))
-        return cls(condition=condition, name=name, region=region, colour=colour, notes=notes)
+        level, variant = zip(*((row.level, row.variant) for row in rows), strict=True)
+        labelled = {"condition": condition, "name": name, "region": region, "colour": colour}
+        return cls(**labelled, level=level, variant=variant, notes=notes)
 
     def __call__(self, *scores: xr.Dataset) -> xr.Dataset:
         """Return one score, (condition, stimulus, draw, metric).
@@ -70,6 +79,11 @@ class Join(Step):
             chance=("metric", chance.mean("condition").values),
             chance_of_condition=(("condition", "metric"), chance.values),
         )
+        if any(level is not None for level in self.level):
+            level = [np.nan if one is None else one for one in self.level]
+            joined = joined.assign_coords(level=("condition", level))
+        if any(self.variant):
+            joined = joined.assign_coords(variant=("condition", list(self.variant)))
         return check(joined, "score")
 
 
@@ -191,6 +205,8 @@ def noted(
 ) -> xr.Dataset:
     """Return datasets that were stacked with the notes of all; a note on some names them.
 
+    What a lesion is, where they say it differently, is said in every way.
+
     Parameters
     ----------
     joined : Dataset
@@ -211,5 +227,7 @@ def noted(
         for note, some in whose.items()
     ]
     attrs = {key: value for key, value in joined.attrs.items() if key != "note"}
+    lesions = dict.fromkeys(str(one.attrs["lesion"]) for one in datasets if "lesion" in one.attrs)
+    attrs |= {"lesion": " ".join(lesions)} if lesions else {}
     joined.attrs = {**attrs, **({"note": "; ".join(said)} if said else {})}
     return joined

@@ -13,11 +13,14 @@ ONWARD = ("captioner", "sound")
 """Sections of what is made of reconstructions, in this order."""
 CHAIN = ("stimuli", "training", "recording", "encoder", "adapter", "decoder", *ONWARD)
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z][\w -]*$")]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z][\w. -]*$")]
 
 
 class Condition(BaseModel):
-    """What a condition changes in the chain; `source: recording` decodes measured responses."""
+    """What a condition changes in the chain; `source: recording` decodes measured responses.
+
+    `variant` is what `stability` changed in it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     source: Literal["encoder", "recording"] = "encoder"
@@ -29,6 +32,7 @@ class Condition(BaseModel):
     decoder: Spec | None = None
     captioner: Spec | None = None
     sound: Spec | None = None
+    variant: str = ""
 
 
 class Protocol(BaseModel):
@@ -48,6 +52,8 @@ class Protocol(BaseModel):
         Atlas names that stand for others: ``{yeo7: phantom7}``.
     conditions : dict
         Name to `Condition`.
+    stability : dict
+        What the conditions are repeated over, see `insilico.protocol.stability`.
     scores, statistics, figures
         What is asked of the results.
     """
@@ -66,6 +72,7 @@ class Protocol(BaseModel):
     sound: Spec | None = None
     bindings: dict[str, str] = {}
     conditions: Annotated[dict[Name, Condition], Field(min_length=1)]
+    stability: Spec | None = None
     scores: tuple[str | Spec, ...] = ()
     statistics: dict[Name, Spec] = {}
     figures: tuple[str | Spec, ...] = ()

@@ -3,89 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+from insilico.errors import ProtocolError
 from insilico.job import Job
+from insilico.perturbations.leverage import Leverage
+from insilico.protocol.branches import Branch, Plan
 from insilico.protocol.document import merge
 from insilico.protocol.expand import Row, rows
 from insilico.protocol.first import First
+from insilico.protocol.half import Half
 from insilico.protocol.join import Join, Subjects
 from insilico.protocol.model import CHAIN, ONWARD, Protocol, Spec
 from insilico.protocol.regions import bound
 from insilico.protocol.shown import AsShown
 from insilico.protocol.steps import build, called, kinds, takes
-from insilico.schema import canonical, short_digest
+from insilico.schema import canonical
 from insilico.step import Step
 
 SEEDED = ("decoder", *ONWARD)
+REFIT = "the adapter is fitted again on pairs with the same perturbation"
 MEASURED_STIMULI = {"split": "test", "n": 300}
 """What a statistic on responses shows, if it does not say; own files are shown as they are."""
-
-
-@dataclass(frozen=True)
-class Branch:
-    """The jobs of one condition.
-
-    Attributes
-    ----------
-    row : Row
-    stimuli, reconstruction : Job
-    response : Job, optional
-        On fsaverage5, after the perturbation; none for a perturbed recording, or one that has no
-        responses there.
-    scores : tuple of Job
-        One a metric.
-    """
-
-    row: Row
-    stimuli: Job
-    response: Job | None
-    reconstruction: Job
-    scores: tuple[Job, ...]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """All jobs of a protocol.
-
-    Attributes
-    ----------
-    protocol : Protocol
-    stimuli : Job
-    branches : tuple of Branch
-    score : Job, optional
-        All conditions and metrics.
-    statistics : dict
-        Name to job.
-    note : str
-        Which atlas stands for which; empty if none does.
-    resolved : dict
-        The protocol with every default written out; it can be run again.
-    """
-
-    protocol: Protocol
-    stimuli: Job
-    branches: tuple[Branch, ...]
-    score: Job | None
-    statistics: dict[str, Job]
-    note: str
-    resolved: dict[str, Any] = field(default_factory=dict)
-
-    def targets(self) -> list[Job]:
-        """Return the jobs whose datasets are written out, condition by condition."""
-        found = [self.stimuli]
-        for branch in self.branches:
-            found += [branch.reconstruction, *branch.scores]
-            found += [branch.response] if branch.response else []
-        found += [self.score] if self.score else []
-        return found + list(self.statistics.values())
-
-    @property
-    def key(self) -> str:
-        """Name everything that the outputs depend on, figures included."""
-        figures = list(self.protocol.figures)
-        return short_digest(self.protocol.title, [job.key for job in self.targets()], figures)
 
 
 def plan(protocol: Protocol) -> Plan:
@@ -148,8 +87,11 @@ class Planner:
         step = self.step("recording", {**recording, "space": space, "repeats": repeats})
         return self.job(f"record {space} {_shown(stimuli)}", step, stimuli)
 
-    def fitted(self, chain: Mapping[str, Spec]) -> Job:
-        """Return the job of an adapter's fit on synthetic and measured pairs, or of a saved one."""
+    def fitted(self, chain: Mapping[str, Spec], perturbed: Row | None = None) -> Job:
+        """Return the job of an adapter's fit on synthetic and measured pairs, or of a saved one.
+
+        With the row of a perturbation, the synthetic side of the pairs is perturbed alike.
+        """
         adapter = chain["adapter"]
         step = self.step("adapter", adapter)
         if not getattr(step, "learns", True):
@@ -157,7 +99,15 @@ class Planner:
         shown = self.training(adapter)
         source = self.encoded(adapter.get("encoder") or chain["encoder"], shown)
         target = self.recorded(chain["recording"], shown, "voxels", "mean")
-        return self.job(f"fit {adapter['kind']}", step, source, target, method="fit")
+        name = f"fit {adapter['kind']}"
+        if perturbed is not None:
+            name, source = f"{name} {perturbed.name}", self.perturbed(perturbed, source)
+        if half := adapter.get("half"):
+            name = f"{name} half {half}"
+            source, target = (
+                self.job(f"{job.name} {half}", Half.of(half), job) for job in (source, target)
+            )
+        return self.job(name, step, source, target, method="fit")
 
     def background(self, chain: Mapping[str, Spec], source: str) -> list[Job]:
         """Return the job of responses to training stimuli, for fills that are means."""
@@ -173,9 +123,22 @@ class Planner:
         if row.perturb is None:
             return response
         step = self.step("perturb", row.perturb, seeded=True)
-        training = self.background(row.chain, row.source)
+        beside = self.beside(row.perturb, row.chain, row.source)
         note = "; ".join(row.notes)
-        return self.job(f"perturb {row.name}", step, response, *training, note=note)
+        name = f"perturb {row.name}"
+        return self.job(name, step, response, *beside, note=note)
+
+    def beside(self, perturb: Spec, chain: Mapping[str, Spec], source: str) -> list[Job]:
+        """Return the jobs of what a perturbation takes beside the response."""
+        found = self.background(chain, source)
+        if perturb.get("control") == "leverage":
+            if not found or source == "recording":
+                raise ProtocolError(
+                    "control 'leverage' is matched in an adapter fitted on pairs: perturb a "
+                    "synthetic response in a chain that has one"
+                )
+            found.append(self.job("leverage", Leverage(), self.fitted(chain)))
+        return found
 
     def decoded(self, row: Row, response: Job, shown: Job) -> Job:
         """Return the job of reconstructions from responses in voxels, and of what follows."""
@@ -221,7 +184,7 @@ class Planner:
     def _adapted(self, row: Row, response: Job) -> Job:
         if "adapter" not in row.chain:
             return response
-        return self._adapted_by(row.chain, row.name, response)
+        return self._adapted_by(row.chain, row.name, response, row if row.refit else None)
 
     def _scores(self, row: Row, made: Job, shown: Job) -> tuple[Job, ...]:
         found = []
@@ -287,6 +250,14 @@ class Planner:
         if what == "adapted":
             chain = self._chain()
             return self._adapted_by(chain, _shown(stimuli), self.encoded(chain["encoder"], stimuli))
+        if what == "adapter":
+            return self.fitted(self._chain())
+        if what == "training":
+            return self.background(self._chain(), "encoder")[0]
+        if what == "entry":
+            step = self.step("decoder", protocol.decoder, seeded=True)
+            fitted = self.fitted(self._chain())
+            return self.job("entry of the decoder", step, fitted, method="entry_of")
         if what == "subjects":
             each = [{**recording, "subject": subject} for subject in spec["subjects"]]
             found = [self.recorded(one, stimuli, "fsaverage5", "mean") for one in each]
@@ -298,10 +269,13 @@ class Planner:
         sections = {section: getattr(self.protocol, section) for section in CHAIN}
         return {section: spec for section, spec in sections.items() if spec is not None}
 
-    def _adapted_by(self, chain: Mapping[str, Spec], name: str, response: Job) -> Job:
+    def _adapted_by(
+        self, chain: Mapping[str, Spec], name: str, response: Job, refit: Row | None = None
+    ) -> Job:
         step = self.step("adapter", chain["adapter"])
-        note = "; ".join(bound(chain["adapter"], self.protocol.bindings)[1])
-        return self.job(f"adapt {name}", step, response, self.fitted(chain), note=note)
+        notes = bound(chain["adapter"], self.protocol.bindings)[1] + [REFIT] * bool(refit)
+        fitted = self.fitted(chain, refit)
+        return self.job(f"adapt {name}", step, response, fitted, note="; ".join(notes))
 
     # --- all ---
 

@@ -14,6 +14,7 @@ from insilico.protocol.checks import cross_checks
 from insilico.protocol.document import Document, assigned, merged, read_document
 from insilico.protocol.held import planned
 from insilico.protocol.model import CHAIN, Condition, Protocol
+from insilico.protocol.stability import stability_complaints, varied
 from insilico.protocol.steps import Complaint, told
 from insilico.scores.settings import expanded
 from insilico.spaces.shipped import shipped
@@ -79,7 +80,7 @@ def read(file: str | Path, changes: Mapping[str, Any] | None = None) -> Reading:
     found = _all(document)
     if found:
         raise ProtocolError(_first(found, document))
-    return Reading(Protocol.model_validate(document.data), document)
+    return Reading(varied(Protocol.model_validate(document.data)), document)
 
 
 def mistakes(file: str | Path, changes: Mapping[str, Any] | None = None) -> list[str]:
@@ -95,7 +96,7 @@ def mistakes(file: str | Path, changes: Mapping[str, Any] | None = None) -> list
 
 
 def _all(document: Document) -> list[Complaint]:
-    return problems(document) or list(planned(Protocol.model_validate(document.data)))
+    return problems(document) or list(planned(varied(Protocol.model_validate(document.data))))
 
 
 def _once(message: str, places: list[str]) -> str:
@@ -170,7 +171,8 @@ def _condition(value: Any) -> Any:
         return {}
     if not isinstance(value, dict):
         return value
-    return {key: _spec(part) if key != "source" else part for key, part in value.items()}
+    plain = ("source", "variant")
+    return {key: part if key in plain else _spec(part) for key, part in value.items()}
 
 
 def problems(document: Document) -> list[Complaint]:
@@ -179,7 +181,8 @@ def problems(document: Document) -> list[Complaint]:
         protocol = Protocol.model_validate(document.data)
     except ValidationError as error:
         return list(_told(error))
-    return list(cross_checks(protocol))
+    wrong = [] if protocol.stability is None else list(stability_complaints(protocol))
+    return wrong or list(cross_checks(varied(protocol)))
 
 
 def _told(error: ValidationError) -> list[Complaint]:

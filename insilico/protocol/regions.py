@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import combinations
 from typing import Any
 
 from insilico.errors import RegionError, not_one_of
@@ -12,7 +13,8 @@ from insilico.protocol.steps import Complaint
 from insilico.spaces import atlases, regions
 from insilico.spaces.nsd.names import REGIONS
 
-EACH = "each"
+EACH, PAIRS = "each", "pairs"
+"""Regions that stand for several conditions: every one of an atlas, every two of them."""
 ATLAS_FIELDS = ("atlas", "by")
 GREY = "#777777"
 
@@ -35,8 +37,10 @@ def bound(spec: Mapping[str, Any], bindings: Mapping[str, str]) -> tuple[dict[st
                 result[key] = other
                 used.append(name)
         region = result.get("region")
-        if isinstance(region, str) and re.search(rf"\b{re.escape(name)}:", region):
-            result["region"] = re.sub(rf"\b{re.escape(name)}:", f"{other}:", region)
+        several = [str(one) for one in region] if isinstance(region, list) else [str(region)]
+        said = [re.sub(rf"\b{re.escape(name)}:", f"{other}:", one) for one in several]
+        if said != several:
+            result["region"] = said if isinstance(region, list) else said[0]
             used.append(name)
     notes = [f"{bindings[name]} in place of {name}" for name in dict.fromkeys(used)]
     if isinstance(result.get("bands"), Mapping):
@@ -68,10 +72,14 @@ def spelled(atlas: str | None, region: str) -> str:
 
 
 def expanded(spec: Mapping[str, Any]) -> list[str]:
-    """Return the regions that a perturbation goes through, one condition each."""
+    """Return the regions that a perturbation goes through, one condition each; "" for its own."""
     region, atlas = spec.get("region"), spec.get("atlas")
     if region == EACH:
         return list(regions_of(str(atlas)))
+    if region == PAIRS:
+        return [" | ".join(two) for two in combinations(regions_of(str(atlas)), 2)]
+    if region is None:
+        return [""]
     several = region if isinstance(region, list) else [region]
     return [spelled(atlas, str(name)) for name in several]
 
@@ -84,9 +92,12 @@ def region_complaints(spec: Mapping[str, Any], loc: Loc) -> Iterator[Complaint]:
             yield (*loc, key), not_one_of("atlas", spec[key], known)
             return
     region, atlas = spec.get("region"), spec.get("atlas")
-    if region == EACH and atlas is None:
-        yield (*loc, "region"), f"'each' of which atlas? Add atlas: {', '.join(atlases.names())}"
-    elif region != EACH and region is not None:
+    if region in (EACH, PAIRS) and atlas is None:
+        yield (
+            (*loc, "region"),
+            f"'{region}' of which atlas? Add atlas: {', '.join(atlases.names())}",
+        )
+    elif region not in (EACH, PAIRS, None):
         several = region if isinstance(region, list) else [region]
         for name in several:
             yield from _unknown(str(name), atlas, (*loc, "region"))

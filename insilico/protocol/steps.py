@@ -30,8 +30,8 @@ ROOMS = {
 """Section of a protocol to the room that knows its kinds, and the table there."""
 
 TAKEN = {
-    "adapter": ("pairs", "encoder"),
-    "perturb": ("n",),
+    "adapter": ("pairs", "encoder", "half"),
+    "perturb": ("n", "refit"),
     "statistics": ("stimuli", "subjects", "encoder"),
 }
 """Keys that the protocol itself uses and no step sees."""
@@ -101,7 +101,7 @@ def build(section: str, spec: Mapping[str, Any], seed: int | None = None) -> Ste
 
 def takes(step: Step) -> tuple[str, ...]:
     """Return the names of the datasets that a step is called with."""
-    return tuple(inspect.signature(step).parameters)
+    return getattr(step, "takes", None) or tuple(inspect.signature(step).parameters)
 
 
 def called(step: Step) -> str:

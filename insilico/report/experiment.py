@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import insilico
 from insilico.errors import ParameterError, listed
-from insilico.protocol.plan import Plan, plan
+from insilico.protocol.branches import Plan
+from insilico.protocol.plan import plan
 from insilico.protocol.read import read
 from insilico.report.folder import Folder, as_yaml
 from insilico.run.runner import Failure, Outcome, lacking

@@ -10,8 +10,8 @@ import xarray as xr
 
 import insilico
 from insilico.job import Job, notes_of
+from insilico.protocol.branches import Branch, Plan
 from insilico.protocol.join import Join, noted, stacked
-from insilico.protocol.plan import Branch, Plan
 from insilico.run.runner import obtain
 from insilico.run.store import Store
 from insilico.schema import NOUNS
@@ -19,7 +19,7 @@ from insilico.schema import NOUNS
 LABELS = {"name": "base", "region": "region", "control": "control", "chain": "source"}
 """Coordinate of `condition` to the field of the plan's row."""
 
-KEPT = ("ablated", "fill", "subject")
+KEPT = ("perturbed", "fill", "subject")
 """Attributes that differ between conditions: they become coordinates."""
 
 

@@ -8,7 +8,7 @@ from textwrap import wrap
 import numpy as np
 import xarray as xr
 
-from insilico.protocol.plan import Plan
+from insilico.protocol.branches import Plan
 from insilico.run.runner import Failure
 from insilico.schema import PLACES
 

@@ -1,28 +1,41 @@
-"""Control patches: contiguous pieces of cortex as large as a region, but elsewhere.
+"""Contiguous control patches: pieces of cortex as large as a region's components, but elsewhere.
 
 For each connected component of the region a patch grows geodesically from a random vertex of the
 same hemisphere until it has exactly as many vertices. The pieces keep one vertex's distance from
 one another and from the medial wall, so that the patch has as many components as the region, of
-the same sizes; its area agrees with the region's within 5 % in sum. It shares no vertex with the
-region: one that fills most of cortex has no control.
+the same sizes. In sum it agrees with the region in a measure: area within 5 %, or leverage in the
+adapter within 10 %.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components, dijkstra
 
-from insilico.errors import RegionError
-from insilico.schema import short_digest
-from insilico.spaces import fsaverage5, regions
-from insilico.step import generator
+from insilico.spaces import fsaverage5
 
-AREA_TOLERANCE = 0.05
-TRIES = 60
-ARRANGEMENTS = 10
+
+@dataclass(frozen=True)
+class Match:
+    """What a patch agrees with its region in.
+
+    Attributes
+    ----------
+    measure : float64, (20484,)
+        Summed over vertices: area in mm², or leverage.
+    tolerance : float
+        Share of the region's sum.
+    tries, arrangements : int
+        Discs that are grown for each component; how often all of them are placed anew.
+    """
+
+    measure: np.ndarray
+    tolerance: float
+    tries: int = 60
+    arrangements: int = 10
 
 
 def components(mask: np.ndarray) -> list[np.ndarray]:
@@ -32,95 +45,73 @@ def components(mask: np.ndarray) -> list[np.ndarray]:
     return sorted((kept[piece == k] for k in range(count)), key=lambda part: (-len(part), part[0]))
 
 
-def matched_patch(region: str, atlas: str | None, index: int, seed: int) -> np.ndarray:
-    """Return one control patch for a region.
-
-    The patch depends on the region's vertices, `index` and `seed`: any spelling of a region has
-    the same patches.
-
-    Parameters
-    ----------
-    region, atlas : str
-        As in `insilico.spaces.regions.mask`.
-    index : int
-        Number of the control: other numbers are other patches.
-    seed : int
-        Seed of the growing points.
-
-    Returns
-    -------
-    bool (20484,)
-
-    Raises
-    ------
-    RegionError
-        If no patch of that size fits.
-    """
-    mask = regions.mask(region, atlas=atlas)
-    patch = _matched(mask.tobytes(), int(index), int(seed))
-    if patch is None:
-        raise RegionError(
-            f"no control patch of {mask.sum()} vertices in {len(components(mask))} pieces of the "
-            f"same area (within {AREA_TOLERANCE:.0%}) fits beside '{region}'; use a smaller "
-            "region, or no control"
-        )
-    return patch
-
-
-@lru_cache(maxsize=256)
-def _matched(region: bytes, index: int, seed: int) -> np.ndarray | None:
-    mask = np.frombuffer(region, bool)
-    for arrangement in range(ARRANGEMENTS):
-        rng = generator(seed, "control patch", short_digest(region), index, arrangement)
-        patch = _arranged(mask, rng)
-        if patch is not None:
-            patch.setflags(write=False)
-            return patch
-    return None
-
-
-def _widened(mask: np.ndarray) -> np.ndarray:
+def widened(mask: np.ndarray) -> np.ndarray:
+    """Return a mask with the vertices next to it."""
     return mask | (fsaverage5.neighbours() @ mask.astype(float) > 0)
 
 
-def _arranged(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:
-    """Place one piece for each component, largest first; None if they do not fit."""
-    area, patch = fsaverage5.areas(), np.zeros_like(mask)
-    taken = _widened(fsaverage5.medial_wall()) | mask
-    total = left = area[mask].sum()
+def largest_piece(free: np.ndarray, hemi: str) -> int:
+    """Return how many vertices the largest connected piece of a mask has in a hemisphere."""
+    parts = components(free & (fsaverage5.hemisphere() == hemi))
+    return len(parts[0]) if parts else 0
+
+
+def patch(
+    mask: np.ndarray, avoid: np.ndarray, budget: int, match: Match, rng: np.random.Generator
+) -> np.ndarray | None:
+    """Place one piece for each component, largest first; None if they do not fit.
+
+    Parameters
+    ----------
+    mask : bool (20484,)
+        The region.
+    avoid : bool (20484,)
+        Other vertices that the patch must not hold.
+    budget : int
+        Vertices of the region that it may hold.
+    match : Match
+    rng : numpy.random.Generator
+    """
+    measure, made = match.measure, np.zeros_like(mask)
+    taken = widened(fsaverage5.medial_wall()) | avoid
+    total = left = measure[mask].sum()
     for component in components(mask):
-        share = area[component].sum() / left
-        left -= area[component].sum()
-        wanted = share * (total - area[patch].sum())  # makes up for earlier pieces
-        allowed = max(AREA_TOLERANCE / 2 * wanted, AREA_TOLERANCE / 100 * total)
-        grown = _grown(component, (wanted, allowed), ~taken, rng)
+        share = measure[component].sum() / left if left > 0 else 0.0
+        left -= measure[component].sum()
+        wanted = share * (total - measure[made].sum())  # makes up for earlier pieces
+        allowed = max(match.tolerance / 2 * wanted, match.tolerance / 100 * total)
+        free = ~(taken | mask) if budget <= made[mask].sum() else ~taken
+        grown = _grown(component, (wanted, allowed), free, match, rng)
         if grown is None:
             return None
         piece = np.zeros_like(mask)
         piece[grown] = True
-        patch, taken = patch | piece, taken | _widened(piece)
-    return patch if abs(area[patch].sum() / total - 1) <= AREA_TOLERANCE else None
+        made, taken = made | piece, taken | widened(piece)
+    if made[mask].sum() > budget:
+        return None
+    return made if abs(measure[made].sum() - total) <= match.tolerance * total else None
 
 
 def _grown(
     component: np.ndarray,
-    area: tuple[float, float],
+    wanted: tuple[float, float],
     free: np.ndarray,
+    match: Match,
     rng: np.random.Generator,
 ) -> np.ndarray | None:
-    """Return a disc of as many vertices: the first of the area (wanted, error allowed), or near."""
+    """Return a disc of as many vertices: the first of the sum (wanted, error allowed), or near."""
     pool = np.flatnonzero(free & (fsaverage5.hemisphere() == fsaverage5.hemisphere()[component[0]]))
     if len(pool) < len(component):
         return None
     inner, best = fsaverage5.neighbours()[pool][:, pool], None
     piece = connected_components(inner, directed=False)[1]
     roomy = np.flatnonzero(np.bincount(piece)[piece] >= len(component))
-    for start in rng.permutation(roomy)[:TRIES]:
+    for start in rng.permutation(roomy)[: match.tries]:
         disc = pool[_disc(inner, int(start), len(component))]
-        error = abs(fsaverage5.areas()[disc].sum() - area[0])
+        error = abs(match.measure[disc].sum() - wanted[0])
         if best is None or error < best[0]:
             best = (error, disc)
-        if error <= area[1]:
+        if error <= wanted[1]:
             break
     return None if best is None else best[1]
 

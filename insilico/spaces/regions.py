@@ -22,6 +22,9 @@ GRAMMAR = (
     "for a hemisphere, as in 'Default & lh'"
 )
 HEMISPHERES = {"lh": "L", "rh": "R"}
+WALL, CORTEX = "medial wall", "cortex"
+PLAIN = (*HEMISPHERES, WALL, CORTEX)
+"""Names that need no atlas."""
 Resolver = Callable[[str], np.ndarray]
 
 
@@ -31,9 +34,10 @@ def mask(region: str, *, atlas: str | None = None, of: xr.Dataset | None = None)
     Parameters
     ----------
     region : str
-        Such as ``"yeo7:Vis"``, ``"Vis & lh"`` or ``"~(Vis | Limbic)"``. A response also knows its
-        own labels, coordinates that hold names: ``"roi:V1"`` of the phantom's voxels,
-        ``"floc-faces:FFA-1"`` of NSD's.
+        Such as ``"yeo7:Vis"``, ``"Vis & lh"`` or ``"~(Vis | Limbic)"``; ``cortex`` is all of it. A
+        response also knows its own labels, coordinates that hold names: ``"roi:V1"`` of the
+        phantom's voxels, ``"floc-faces:FFA-1"`` of NSD's. No region holds medial wall but
+        ``"medial wall"`` itself, whose lesion must do nothing.
     atlas : str, optional
         Atlas of the names that carry none.
     of : xarray.Dataset, optional
@@ -48,7 +52,9 @@ def mask(region: str, *, atlas: str | None = None, of: xr.Dataset | None = None)
     RegionError
         Unknown atlas or region, an expression that cannot be read, or an empty region.
     """
-    found = _Expression(region, lambda name: _named(name, atlas, of)).value() & _cortex(of)
+    found = _Expression(region, lambda name: _named(name, atlas, of)).value()
+    if region.strip().casefold() != WALL:
+        found = found & _cortex(of)
     if not found.any():
         raise RegionError(f"the region '{region}' holds no vertex of this space")
     return found
@@ -69,7 +75,7 @@ def each(atlas: str | None, of: xr.Dataset) -> tuple[list[str], np.ndarray]:
 
 
 def named(region: str) -> list[tuple[str, str]]:
-    """Return atlas (or ``""``) and name of every region in an expression, hemispheres left out.
+    """Return atlas (or ``""``) and name of every region in an expression, `PLAIN` ones left out.
 
     No label is read: the names may not exist.
 
@@ -85,7 +91,7 @@ def named(region: str) -> list[tuple[str, str]]:
         return np.ones(1, bool)
 
     _Expression(region, noted).value()
-    parts = [name.rpartition(":") for name in names if name.casefold() not in HEMISPHERES]
+    parts = [name.rpartition(":") for name in names if name.casefold() not in PLAIN]
     return [(atlas, name.strip()) for atlas, _, name in parts]
 
 
@@ -118,6 +124,8 @@ def _named(name: str, atlas: str | None, of: xr.Dataset | None) -> np.ndarray:
     if name.casefold() in HEMISPHERES:
         hemi = fsaverage5.hemisphere() if of is None else of["hemi"].values.astype(str)
         return hemi == HEMISPHERES[name.casefold()]
+    if name.casefold() in PLAIN:
+        return _cortex(of) == (name.casefold() == CORTEX)
     prefix, _, region = name.rpartition(":")
     prefix = prefix or atlas or ""
     if own_labels(prefix):

@@ -15,6 +15,7 @@ KINDS = Registry(
         "split_half": "insilico.statistics.halves:SplitHalf",
         "cross_subject": "insilico.statistics.subjects:CrossSubject",
         "draw_reliability": "insilico.statistics.draws:DrawReliability",
+        "sweep": "insilico.statistics.sweep:Sweep",
         "noise_ceiling": "insilico.statistics.noise_ceiling:NoiseCeiling",
         "voxelwise_accuracy": "insilico.statistics.voxelwise:VoxelwiseAccuracy",
     },

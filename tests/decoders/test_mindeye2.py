@@ -129,6 +129,15 @@ def test_noise_is_common_to_conditions_and_differs_between_draws(response):
     assert np.abs(tokens - other).max() > 0.1
 
 
+def test_the_linear_entry_is_what_reads_the_voxels(response):
+    step, one = MindEye2(), response.isel(stimulus=[0, 1])
+    weight = step.entry_of(response)["weight"].values
+    made = step.outputs(one).ridge.numpy()
+    bold = one["bold"].values
+    bold = bold.mean(0) if bold.ndim == 3 else bold
+    np.testing.assert_allclose(made[1] - made[0], (bold[1] - bold[0]) @ weight.T, atol=1e-3)
+
+
 def test_wrong_voxels_are_told(response):
     with pytest.raises(SpaceError, match=r"reads \d+ voxels; .* has 100 voxels"):
         FAST(response.isel(voxel=slice(100)))

@@ -94,7 +94,7 @@ MISTAKES = {
     "value out of a list": (
         ("fill: mean}", "fill: maen}"),
         r"p.yaml:8:conditions.silenced.perturb.fill: unknown value 'maen'; "
-        r"one of: mean, zero \(did you mean 'mean'\?\)",
+        r"one of: mean, zero, noise, resample, conditional \(did you mean 'mean'\?\)",
     ),
     "unknown source": (
         ("recording}", "recordings}"),
@@ -103,7 +103,7 @@ MISTAKES = {
     "unknown kind": (
         ("silenced: {perturb: {kind: ablate", "silenced: {perturb: {kind: abalte"),
         r"p.yaml:8:conditions.silenced.perturb.kind: unknown kind of perturb 'abalte'; "
-        r"one of: ablate \(did you mean 'ablate'\?\)",
+        r"one of: ablate, keep_only, .* \(did you mean 'ablate'\?\)",
     ),
     "unknown region": (
         ("region: each, fill: mean}", "region: Visaul, fill: mean}"),
@@ -207,7 +207,7 @@ MISTAKES = {
     ),
     "count without control": (
         ("fill: mean}", "fill: mean, n: 2}"),
-        r"p.yaml:8:conditions.silenced.perturb.n: counts control patches; add control: patch",
+        r"p.yaml:8:conditions.silenced.perturb.n: counts controls; add control: patch",
     ),
     "no condition": (
         (GOOD[GOOD.index("conditions:") : GOOD.index("scores:")], "conditions: {}\n"),

@@ -266,7 +266,7 @@ def test_a_region_of_nsd_can_be_ablated(mini):
     assert (lesioned["bold"].values[:, hit] == 0).all()
     np.testing.assert_array_equal(lesioned["bold"][:, ~hit], response["bold"][:, ~hit])
     left = Ablate(region="floc-faces:FFA-1 & lh", fill="zero")(response)
-    assert left.attrs["ablated_places"] == (hit & (response["hemi"].values == "L")).sum()
+    assert left.attrs["perturbed_places"] == (hit & (response["hemi"].values == "L")).sum()
     with pytest.raises(RegionError, match="carry those families"):
         Ablate(atlas="Kastner2015", region="V1v", fill="zero")(response)
     with pytest.raises(RegionError, match="FFA-9"):

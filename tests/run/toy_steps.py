@@ -104,7 +104,7 @@ class Silence(Step):
         changed = response.copy(deep=True)
         where = (sum(map(ord, self.region)) + self.control_index) % N_VERTICES
         changed["bold"][..., where] = training["bold"].values.mean(0)[where]
-        changed.attrs |= {"ablated": self.region, "lesion": "Nothing propagates to other areas."}
+        changed.attrs |= {"perturbed": self.region, "lesion": "Nothing propagates to other areas."}
         return changed
 
 

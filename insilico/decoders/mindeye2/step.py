@@ -16,7 +16,7 @@ from insilico.decoders.mindeye2.betas import Repeats, betas_of, entries
 from insilico.decoders.mindeye2.entry import entry_digest, refuse_seen, stand_in, trained
 from insilico.decoders.mindeye2.model import MindEye2Model, Outputs, read_config
 from insilico.decoders.mindeye2.pictures import as_bytes, as_stored, mixed, resized
-from insilico.decoders.mindeye2.published import subject_of
+from insilico.decoders.mindeye2.published import position, subject_of
 from insilico.decoders.mindeye2.stages import FOLDERS, present, stage
 from insilico.decoders.precision import Precision, products_in, require_finite
 from insilico.errors import WeightsError
@@ -263,6 +263,22 @@ class MindEye2(Step):
         known = used(self.weights, "mindeye2", self.model)
         return trained(model.ridge.linears[subject], adapted, measured, file, known)
 
+    def entry_of(self, voxels: xr.Dataset) -> xr.Dataset:
+        """Return ``weight`` (hidden, voxel) of the ridge by which the decoder reads voxels.
+
+        Parameters
+        ----------
+        voxels : Dataset
+            Whatever has the dimension `voxel`: a response, a fitted adapter.
+        """
+        model, n = self._stage("brain"), voxels.sizes["voxel"]
+        subject = position(model.config, n) if self.subject is None else self.subject
+        enter: Any = model.ridge.linears[subject]
+        if self.entry:
+            enter = stand_in(enter, self.entry, used(self.weights, "mindeye2", self.model))
+        weight = enter.weight.detach().float().cpu().numpy()
+        return xr.Dataset({"weight": (("hidden", "voxel"), weight)})
+
     def _averaged(self, model: MindEye2Model, given: np.ndarray, enter: nn.Linear) -> Outputs:
         passes, n, voxels = given.shape
         with products_in(self.precision):
@@ -364,5 +380,5 @@ def _there(noise: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def _carried(response: xr.Dataset) -> dict[str, object]:
-    kept = ("source", "note", "lesion", "ablated", "subject")
+    kept = ("source", "note", "lesion", "perturbed", "subject")
     return {name: response.attrs[name] for name in kept if name in response.attrs}

@@ -215,7 +215,7 @@ class Nearest(Step):
         shown = list(dict.fromkeys(names.ravel().tolist()))
         pictures = dict(zip(shown, _whole(gallery, shown), strict=True))
         image = np.stack([[pictures[name] for name in row] for row in names.tolist()])
-        kept = ("source", "note", "lesion", "ablated", "subject")
+        kept = ("source", "note", "lesion", "perturbed", "subject")
         carried = {key: response.attrs[key] for key in kept if key in response.attrs}
         items = ("stimulus", "draw")
         return xr.Dataset(
