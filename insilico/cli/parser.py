@@ -9,6 +9,7 @@ from typing import Any
 
 from insilico.cli import commands, gallery, weights
 from insilico.cli.doctor import doctor
+from insilico.cli.power import power
 
 USAGE = """\
 examples:
@@ -16,6 +17,7 @@ examples:
   insilico run yeo7_gap --set stimuli.n=6            a shipped protocol, changed
   insilico check my_protocol.yaml                    is it right? which jobs would run?
   insilico list atlases                              names to use in protocols
+  insilico power gap --effect -0.02                  how many stimuli does that effect need?
   insilico translate photo.jpg                       a photograph through the chain
   insilico translate "a red car on a road" --to image sound
   insilico train encoder mine.yaml --out mine        an encoder of your own responses
@@ -39,6 +41,7 @@ def parser() -> argparse.ArgumentParser:
     _add_check(into)
     _add_list(into)
     _add_translate(into)
+    _add_power(into)
     gallery.add(_command(into, "index", gallery.index, "embed a gallery for the decoder nearest"))
     _add_fetch(into)
     _add_train(into)
@@ -105,6 +108,21 @@ def _add_translate(into: Any) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of decoder and sound")
     _add_set(parser)
     _add_how(parser)
+
+
+def _add_power(into: Any) -> None:
+    about = "say how many stimuli a paired effect needs, from a pilot run"
+    parser = _command(into, "power", power, about)
+    parser.add_argument("run", type=Path, help="output folder of the pilot run")
+    parser.add_argument("--statistic", metavar="NAME", help="of kind paired (the first)")
+    parser.add_argument("--metric", help="all by default")
+    parser.add_argument("--contrast", help="such as a region; all by default")
+    effect = "smallest effect worth finding, in the score's units (the pilot's own effects)"
+    parser.add_argument("--effect", type=float, help=effect)
+    parser.add_argument("--power", type=float, default=0.8, help="wanted (0.8)")
+    parser.add_argument("--alpha", type=float, default=0.05, help="of the test (0.05)")
+    parser.add_argument("--most", type=_count, default=500, help="stimuli to simulate (500)")
+    parser.add_argument("--seed", type=int, default=0)
 
 
 def _add_fetch(into: Any) -> None:

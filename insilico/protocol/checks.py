@@ -209,9 +209,34 @@ def _statistic(protocol: Protocol, name: str) -> Iterator[Complaint]:
             if str(asked) not in protocol.conditions:
                 message = not_one_of("condition", asked, protocol.conditions)
                 found.append(((*loc, field), message))
+    found = found or list(_sides(protocol, spec, loc))
     yield from found
     if not found:
         yield from inputs(protocol, spec, loc)
+
+
+def _sides(protocol: Protocol, spec: dict[str, Any], loc: Loc) -> Iterator[Complaint]:
+    """Yield regions and metrics that a statistic names and its conditions do not have."""
+    scores = [s if isinstance(s, str) else str(s.get("kind")) for s in protocol.scores]
+    for field in ("scores", "equivalent_within"):
+        given = spec.get(field)
+        names = given if field == "equivalent_within" and isinstance(given, dict) else _flat(given)
+        for name in names:
+            if name not in scores:
+                yield (*loc, field), not_one_of("score", name, scores)
+    if "regions" in spec:
+        known = [row.region for row in rows_of(protocol, str(spec["of"]))]
+        for name in _flat(spec["regions"]):
+            if name not in known:
+                yield (*loc, "regions"), not_one_of(f"region of '{spec['of']}'", name, known)
+
+
+def _flat(given: Any) -> list[str]:
+    """Return the names in a list, or in a mapping of names or lists."""
+    if isinstance(given, dict):
+        return [name for part in given.values() for name in _flat(part)]
+    several = given if isinstance(given, list) else [given]
+    return [name for name in several if isinstance(name, str)]
 
 
 def _figures(protocol: Protocol) -> Iterator[Complaint]:

@@ -117,7 +117,7 @@ def changed(protocol: Protocol, condition: Condition, section: str) -> Spec:
 
 def _controls(perturb: Mapping[str, Any]) -> list[tuple[str, Spec]]:
     """Return a suffix of the name and a spec for each control; the spec itself if it has none."""
-    one = {key: value for key, value in perturb.items() if key != "n"}
+    one = {key: value for key, value in perturb.items() if key not in ("n", "combine")}
     if not perturb.get("control"):
         return [("", one)]
     if perturb.get("n") is None:

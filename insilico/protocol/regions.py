@@ -16,6 +16,9 @@ from insilico.spaces.nsd.names import REGIONS
 EACH, PAIRS = "each", "pairs"
 """Regions that stand for several conditions: every one of an atlas, every two of them."""
 ATLAS_FIELDS = ("atlas", "by")
+COMBINE = ("subsets", "pairs")
+MOST = 8
+"""Regions of which all subsets are made: 255 conditions."""
 GREY = "#777777"
 
 
@@ -72,7 +75,19 @@ def spelled(atlas: str | None, region: str) -> str:
 
 
 def expanded(spec: Mapping[str, Any]) -> list[str]:
-    """Return the regions that a perturbation goes through, one condition each; "" for its own."""
+    """Return the regions that a perturbation goes through, one condition each; "" for its own.
+
+    With `combine` these are the regions together: all subsets, or one and two at a time.
+    """
+    names = _listed(spec)
+    if "combine" not in spec:
+        return names
+    most = {"subsets": len(names), "pairs": 2}.get(str(spec["combine"]), 1)
+    sets = [c for size in range(1, most + 1) for c in combinations(names, size)]
+    return [regions.union(names) for names in sets]
+
+
+def _listed(spec: Mapping[str, Any]) -> list[str]:
     region, atlas = spec.get("region"), spec.get("atlas")
     if region == EACH:
         return list(regions_of(str(atlas)))
@@ -105,6 +120,21 @@ def region_complaints(spec: Mapping[str, Any], loc: Loc) -> Iterator[Complaint]:
         if len(set(own)) < len(own) or not own:
             what = "names a region twice" if own else "names no region"
             yield (*loc, "region"), f"the list {several} {what}: name each once"
+            return
+    if "combine" in spec:
+        yield from _combining(spec, (*loc, "combine"))
+
+
+def _combining(spec: Mapping[str, Any], loc: Loc) -> Iterator[Complaint]:
+    """Yield what is wrong with combinations of regions."""
+    how, region = spec["combine"], spec.get("region")
+    if how not in COMBINE:
+        yield loc, not_one_of("value", how, COMBINE)
+    elif region != EACH and not (isinstance(region, list) and len(region) > 1):
+        yield loc, f"met region {region!r}; allowed: a list of two or more, or each"
+    elif how == "subsets" and len(_listed(spec)) > MOST:
+        many = len(_listed(spec))
+        yield loc, f"{many} regions have {2**many - 1} subsets; allowed: at most {MOST} regions"
 
 
 def _unknown(expression: str, atlas: str | None, loc: Loc) -> Iterator[Complaint]:

@@ -31,7 +31,7 @@ ROOMS = {
 
 TAKEN = {
     "adapter": ("pairs", "encoder", "half"),
-    "perturb": ("n", "refit"),
+    "perturb": ("n", "refit", "combine"),
     "statistics": ("stimuli", "subjects", "encoder"),
 }
 """Keys that the protocol itself uses and no step sees."""

@@ -103,7 +103,11 @@ def _estimate(name: str, estimate: xr.Dataset) -> list[str]:
     lines = [f"{name}: {what} (n = {n} {units})"]
     least = estimate.attrs.get("smallest_p", 0)
     if least > 0.01:
-        lines.append(f"  with so few stimuli no p lies below {least:.3g}")
+        lines.append(f"  with so few {units} no p lies below {least:.3g}")
+    if "caution" in estimate.attrs:
+        lines.append(f"  caution: {estimate.attrs['caution']}")
+    if "dissociation" in estimate.attrs:
+        lines.append(f"  double dissociation: {estimate.attrs['dissociation']}")
     if "chance_level" in estimate:
         return [*lines, *_levels(estimate)]
     if "metric" in estimate.dims:
@@ -156,8 +160,17 @@ def _strongest(estimate: xr.Dataset) -> list[str]:
         row = _row(f"{metric}: {most['contrast'].item()}", most)
         tested = np.isfinite(column["p_corrected"].values).any()
         many = f"; of {column.sizes['contrast']} with p < .05: {_signs(sure)}" if tested else ""
-        lines.append(row + many)
+        lines.append(row + many + _equivalent(column))
     return lines
+
+
+def _equivalent(column: xr.Dataset) -> str:
+    """Say how many contrasts are no larger than the bound that the protocol set."""
+    if "p_equivalent" not in column:
+        return ""
+    words = column["verdict"].values.astype(str)
+    within = sum(word == "equivalent" or "within" in word for word in words)
+    return f"; within the bound: {within}"
 
 
 def _signs(sure: np.ndarray) -> str:

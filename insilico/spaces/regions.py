@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import xarray as xr
@@ -93,6 +93,14 @@ def named(region: str) -> list[tuple[str, str]]:
     _Expression(region, noted).value()
     parts = [name.rpartition(":") for name in names if name.casefold() not in PLAIN]
     return [(atlas, name.strip()) for atlas, _, name in parts]
+
+
+def union(names: Sequence[str]) -> str:
+    """Return the expression of several regions together; one alone keeps its name."""
+    if len(names) == 1:
+        return names[0]
+    bracketed = [f"({name})" if re.search(r"[|&~()]|\s-\s", name) else name for name in names]
+    return " | ".join(bracketed)
 
 
 def _vertices(of: xr.Dataset | None) -> np.ndarray:

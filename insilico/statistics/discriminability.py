@@ -12,7 +12,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 from insilico.errors import SchemaError, listed
 from insilico.schema import check
 from insilico.spaces.tokens import image_tokens
-from insilico.statistics.paired import interval
+from insilico.statistics.intervals import bca
 from insilico.step import Step, generator
 
 STAGES = {
@@ -144,7 +144,7 @@ class Discriminability(Step):
         rng = generator(self.seed, "discriminability", stage)
         orders = np.stack([rng.permutation(n) for _ in range(self.n)])
         null = similarity[np.arange(n), orders].mean(1, dtype=np.float64)
-        low, high = interval(own - others, rng)
+        (low,), (high,) = bca((own - others)[:, None], rng)
         return {
             "effect": float((own - others).mean()),
             "ci_low": low,

@@ -8,13 +8,9 @@ import numpy as np
 import xarray as xr
 from pydantic import NonNegativeInt, PositiveInt, model_validator
 
-from insilico.schema import check
-from insilico.statistics.paired import (
-    interval,
-    require_conditions,
-    sign_flip_test,
-    smallest_p,
-)
+from insilico.statistics import intervals
+from insilico.statistics.contrasts import labelled, require_conditions, tested
+from insilico.statistics.flips import smallest_p, told
 from insilico.step import Step, generator
 
 
@@ -34,7 +30,7 @@ class Levels(Step):
     """
 
     kind: ClassVar[str] = "levels"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     of: tuple[str, ...]
     against: tuple[str, ...] = ()
     n: PositiveInt = 10_000
@@ -66,48 +62,32 @@ class Levels(Step):
             reference_chance / reference of it, and of a metric whose direction is lower less is
             better.
         """
-        require_conditions(check(scores, "score"), (*self.of, *self.against), self.kind)
+        require_conditions(scores, (*self.of, *self.against), self.kind)
         level, chance = _means(scores, self.of)
-        rows = {"effect": level.mean(0), "chance_level": chance}
-        rows["n"] = np.full(rows["effect"].shape, len(level))
-        rows |= self._tested(level, chance)
+        rows = tested((level - chance)[:, None], self.n, "bca", self.seed, "levels")
+        for name in ("effect", "ci_low", "ci_high"):
+            rows[name] = rows[name] + chance
+        rows["chance_level"] = chance
         if self.against:
             other, others_chance = _means(scores, self.against)
             rows["reference"], rows["reference_chance"] = other.mean(0), others_chance
             rows |= self._ratios(level - chance, other - others_chance, "ratio")
             rows |= self._ratios(level, other, "raw_ratio")
-        return xr.Dataset(
-            {name: (("contrast", "metric"), values) for name, values in rows.items()},
-            coords={
-                "contrast": list(self.of),
-                "metric": scores["metric"].values,
-                "direction": ("metric", scores["direction"].values),
-                "definition": ("metric", scores["definition"].values),
-                **({"against": ("contrast", list(self.against))} if self.against else {}),
-            },
-            attrs={
-                "statistic": "mean score over stimuli",
-                "test": "sign flips of stimuli, two-sided, score minus chance",
-                "null": "scores symmetric about chance, the mean over mismatched pairs",
-                "correction": f"maximum of |t| over {len(self.of)} conditions, per metric",
-                "interval": "95 % BCa, 9999 resamples of stimuli",
-                "smallest_p": smallest_p(len(level), self.n),
-                "unit_of_inference": "stimulus",
-                **{k: scores.attrs[k] for k in ("source", "note") if k in scores.attrs},
-            },
-        )
-
-    def _tested(self, level: np.ndarray, chance: np.ndarray) -> dict[str, np.ndarray]:
-        _, contrasts, metrics = level.shape
-        names = ("ci_low", "ci_high", "p", "p_corrected")
-        rows = {name: np.empty((contrasts, metrics)) for name in names}
-        for m in range(metrics):
-            rng = generator(self.seed, "levels", m)
-            above = level[..., m] - chance[:, m]
-            rows["p"][:, m], rows["p_corrected"][:, m] = sign_flip_test(above, self.n, rng)
-            for c in range(contrasts):
-                rows["ci_low"][c, m], rows["ci_high"][c, m] = interval(level[:, c, m], rng)
-        return rows
+        result = labelled(
+            rows,
+            list(self.of),
+            scores,
+            statistic="mean score over stimuli",
+            test=f"{told(len(level), self.n)}, score minus chance",
+            null="scores symmetric about chance, the mean over mismatched pairs",
+            correction=f"maximum of |t| over {len(self.of)} conditions, per metric",
+            interval=intervals.told("bca"),
+            smallest_p=smallest_p(len(level), self.n),
+        ).drop_vars("chance")
+        result = result.assign_coords(definition=("metric", scores["definition"].values))
+        if not self.against:
+            return result
+        return result.assign_coords(against=("contrast", list(self.against)))
 
     def _ratios(self, above: np.ndarray, other: np.ndarray, name: str) -> dict[str, np.ndarray]:
         """Resample stimuli, the same for both; where the reference is nothing there is none."""

@@ -2,95 +2,29 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import xarray as xr
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
-from insilico.errors import ParameterError, SchemaError, listed, not_one_of
-from insilico.schema import check
-from insilico.step import Step, generator
+from insilico.errors import SchemaError
+from insilico.statistics import intervals
+from insilico.statistics.contrasts import (
+    effects,
+    effects_of_rows,
+    labelled,
+    regions_of,
+    require_conditions,
+    require_metrics,
+    tested,
+)
+from insilico.statistics.effects import d_z, d_z_interval, equivalence, verdict
+from insilico.statistics.flips import smallest_p, told
+from insilico.step import Step
 
-
-def t_values(differences: np.ndarray) -> np.ndarray:
-    """Return one-sample t over the first axis; 0 where the differences are all zero."""
-    n = len(differences)
-    mean, spread = differences.mean(0), differences.std(0, ddof=1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        t = mean / (spread / np.sqrt(n))
-    return np.where(np.abs(mean) < 1e-15, 0.0, t)
-
-
-def signs(n: int, permutations: int, rng: np.random.Generator) -> tuple[np.ndarray, bool]:
-    """Return sign flips, (flip, n), identity first: all 2^n if they are no more than asked for."""
-    if 2**n <= permutations:
-        bits = (np.arange(2**n)[:, None] >> np.arange(n)) & 1
-        return 1.0 - 2.0 * bits, True
-    drawn = rng.integers(0, 2, (permutations, n)) * 2.0 - 1.0
-    return np.concatenate([np.ones((1, n)), drawn]), False
-
-
-def smallest_p(stimuli: int, permutations: int) -> float:
-    """Return the least two-sided p that so many stimuli and sign flips allow."""
-    return 2.0 ** (1 - stimuli) if 2**stimuli <= permutations else 1 / (permutations + 1)
-
-
-def sign_flip_test(
-    differences: np.ndarray, permutations: int, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Test mean differences against zero, two-sided, by flipping signs of whole stimuli.
-
-    Parameters
-    ----------
-    differences : (stimulus, contrast)
-
-    Returns
-    -------
-    p, p_corrected : (contrast,)
-        Corrected by the maximum of abs(t) over contrasts. The smallest p that can be had is
-        1 / 2^(n-1) if all flips are enumerated, else 1 / (permutations + 1).
-    """
-    flips, _ = signs(len(differences), permutations, rng)
-    n, square = len(differences), (differences**2).mean(0)
-    mean = flips @ differences / n
-    with np.errstate(invalid="ignore", divide="ignore"):
-        null = np.abs(mean) / np.sqrt(np.maximum(square - mean**2, 0) / (n - 1))
-    null = np.where(np.abs(mean) < 1e-15, 0.0, null)
-    observed, close = null[0], 1 - 1e-9  # equal up to rounding counts as equal
-    p = (null >= observed * close).mean(0)
-    return p, (null.max(1)[:, None] >= observed * close).mean(0)
-
-
-def interval(differences: np.ndarray, rng: np.random.Generator) -> tuple[float, float]:
-    """Return the 95 % BCa bootstrap interval of a mean; a point if all values agree."""
-    from scipy.stats import bootstrap
-
-    if np.ptp(differences) < 1e-15:
-        return float(differences[0]), float(differences[0])
-    found = bootstrap((differences,), np.mean, n_resamples=9999, method="BCa", rng=rng)
-    return float(found.confidence_interval.low), float(found.confidence_interval.high)
-
-
-def require_conditions(scores: xr.Dataset, names: tuple[str, ...], kind: str) -> None:
-    """Raise unless scores hold these conditions, two stimuli or more, and no NaN."""
-    if "condition" not in scores.dims:
-        raise SchemaError(f"{kind}: scores of several conditions are needed (condition)")
-    if "stimulus" not in scores.dims:
-        raise SchemaError(
-            f"{kind}: {listed(scores['metric'].values)} score sets, not stimuli; add a score of "
-            "single pictures, such as pixcorr"
-        )
-    known = list(dict.fromkeys(scores["name"].values.astype(str)))
-    for asked in names:
-        if asked not in known:
-            raise ParameterError(not_one_of("condition", asked, known))
-    if scores.sizes["stimulus"] < 2:
-        raise SchemaError(f"{kind}: at least two stimuli are needed")
-    finite = xr.apply_ufunc(np.isfinite, scores["value"]).all(("condition", "stimulus", "draw"))
-    if not finite.all():
-        bad = scores["metric"].values[~finite.values]
-        raise SchemaError(f"{kind}: NaN in the scores {listed(bad)}")
+Bound = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Paired(Step):
@@ -109,20 +43,37 @@ class Paired(Step):
         Unit of inference; draws are averaged first.
     correct : {"max"}
         Maximum over regions of abs(t), per metric.
+    interval : {"bca", "studentised", "two_way"}
+        Of the mean over stimuli; `two_way` resamples draws as well as stimuli.
+    equivalent_within : float, or dict of metric to float, optional
+        Largest difference, in units of the score, that counts as none: tests equivalence too.
     n : int
         Sign flips; all 2^stimuli if they are fewer.
     seed : int
     """
 
     kind: ClassVar[str] = "paired"
+    version: ClassVar[int] = 2
     of: str
     against: str
     control: str | None = None
     reference: str | None = None
     over: Literal["stimulus"] = "stimulus"
     correct: Literal["max"] = "max"
+    interval: Literal["bca", "studentised", "two_way"] = "bca"
+    equivalent_within: Bound | dict[str, Bound] | None = None
     n: PositiveInt = 10_000
     seed: NonNegativeInt = 0
+
+    @model_validator(mode="after")
+    def _equivalence_has_a_bound(self) -> Paired:
+        named = "equivalent_within" in self.model_fields_set
+        if named and not self.equivalent_within:
+            raise ValueError(
+                "equivalence needs a bound, set before the scores are seen: equivalent_within: "
+                "0.02, or one for each metric, equivalent_within: {ssim: 0.02}"
+            )
+        return self
 
     def __call__(self, scores: xr.Dataset) -> xr.Dataset:
         """Estimate the effects.
@@ -136,88 +87,97 @@ class Paired(Step):
         -------
         estimate, (contrast, metric). `effect` is negative where `of` scores worse, whatever the
         metric's direction; the variables of `*_control` hold the effect minus the controls'.
+        With `equivalent_within` also `p_equivalent`, `ci90_low`, `ci90_high` and `verdict`.
         """
-        asked = (self.of, self.against, self.control, self.reference)
-        require_conditions(check(scores, "score"), tuple(filter(None, asked)), self.kind)
-        values = scores["value"].mean("draw").transpose("condition", "stimulus", "metric")
-        worse = np.where(scores["direction"].values == "lower", -1.0, 1.0)
-        names, regions = (scores[key].values.astype(str) for key in ("name", "region"))
-        base = values.values[names == self.against]
-        if len(base) != 1:
-            raise SchemaError(f"paired: {len(base)} conditions are named '{self.against}', not one")
-        effects = (values.values - base[0]) * worse
-        order = list(dict.fromkeys(regions[names == self.of]))
-        lesion = np.stack([effects[(names == self.of) & (regions == r)].mean(0) for r in order], 1)
-        rows = self._tested(lesion, "effect")
+        self._require(scores)
+        order = regions_of(scores, self.of)
+        lesion, bound = effects(scores, self.of, self.against, self.kind), self._bound(scores)
+        rows = self._tested(lesion, "effect", bound)
         if self.control:
-            kept = [effects[(names == self.control) & (regions == r)] for r in order]
-            if any(len(part) == 0 for part in kept):
-                raise SchemaError(f"paired: a region of '{self.of}' has no '{self.control}'")
-            controls = np.stack([part.mean(0) for part in kept], 1)
-            rows["control_effect"] = controls.mean(0)
-            each = [part.mean(1) for part in kept]
-            rows["control_low"] = np.stack([part.min(0) for part in each])
-            rows["control_high"] = np.stack([part.max(0) for part in each])
-            tested = self._tested(lesion - controls, "against control")
-            rows |= {f"{key}_control": value for key, value in tested.items() if key != "n"}
-        result = self._labelled(rows, order, scores, base[0])
+            rows |= self._controlled(scores, lesion, order, bound)
+        result = self._labelled(rows, order, scores)
         if "colour" in scores.coords:
-            own = names == self.of
-            colours = dict(zip(regions[own], scores["colour"].values[own], strict=True))
+            own = scores["name"].values.astype(str) == self.of
+            pairs = zip(scores["region"].values[own], scores["colour"].values[own], strict=True)
+            colours = dict(pairs)
             result = result.assign_coords(colour=("contrast", [colours[r] for r in order]))
         if self.reference:
-            aside = effects[names == self.reference].mean((0, 1))
-            result = result.assign(reference_effect=("metric", aside))
             result.attrs["reference"] = f"{self.reference} minus {self.against}"
         return result
 
-    def _tested(self, differences: np.ndarray, what: str) -> dict[str, np.ndarray]:
-        """Test (stimulus, contrast, metric), one family of contrasts per metric."""
-        stimuli, contrasts, metrics = differences.shape
-        rows = {"effect": differences.mean(0), "n": np.full((contrasts, metrics), stimuli)}
-        with np.errstate(invalid="ignore", divide="ignore"):
-            rows["d_z"] = np.where(
-                rows["effect"] == 0, 0.0, rows["effect"] / differences.std(0, ddof=1)
+    def _require(self, scores: xr.Dataset) -> None:
+        asked = (self.of, self.against, self.control, self.reference)
+        require_conditions(scores, filter(None, asked), self.kind)
+        if isinstance(self.equivalent_within, Mapping):
+            require_metrics(scores, self.equivalent_within)
+        if self.interval == "two_way" and scores.sizes["draw"] < 2:
+            raise SchemaError(
+                "paired: interval two_way resamples draws, and there is one: "
+                "let the decoder draw more, or set interval: studentised"
             )
-        for name in ("ci_low", "ci_high", "p", "p_corrected"):
-            rows[name] = np.empty((contrasts, metrics))
-        for m in range(metrics):
-            rng = generator(self.seed, "paired", self.of, what, m)
-            rows["p"][:, m], rows["p_corrected"][:, m] = sign_flip_test(
-                differences[..., m], self.n, rng
-            )
-            for c in range(contrasts):
-                low, high = interval(differences[:, c, m], rng)
-                rows["ci_low"][c, m], rows["ci_high"][c, m] = low, high
+
+    def _bound(self, scores: xr.Dataset) -> np.ndarray:
+        """Return the bound of equivalence of each metric; NaN for none."""
+        within = self.equivalent_within
+        metrics = scores["metric"].values.astype(str)
+        given = within if isinstance(within, Mapping) else dict.fromkeys(metrics, within or np.nan)
+        return np.array([given.get(metric, np.nan) for metric in metrics])
+
+    def _controlled(
+        self, scores: xr.Dataset, lesion: np.ndarray, order: list[str], bound: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """Return the effects of the controls, their range, and the tests against them."""
+        control = str(self.control)
+        controls = effects(scores, control, self.against, self.kind, order)
+        each = [effects_of_rows(scores, control, self.against, region) for region in order]
+        rows = {
+            "control_effect": controls.mean((0, 1)),
+            "control_low": np.stack([part.min(0) for part in each]),
+            "control_high": np.stack([part.max(0) for part in each]),
+        }
+        beyond = self._tested(lesion - controls, "against control", bound)
+        return rows | {f"{key}_control": value for key, value in beyond.items() if key != "n"}
+
+    def _tested(
+        self, differences: np.ndarray, what: str, bound: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """Test (stimulus, draw, contrast, metric), one family of contrasts per metric."""
+        mean = differences.mean(1)
+        rows = tested(differences, self.n, self.interval, self.seed, "paired", self.of, what)
+        rows["d_z"] = d_z(mean)
+        rows["d_z_low"], rows["d_z_high"] = d_z_interval(rows["d_z"], len(mean))
+        if self.equivalent_within:
+            names = ("p_equivalent", "ci90_low", "ci90_high")
+            rows |= dict(zip(names, equivalence(mean, bound), strict=True))
+            rows["verdict"] = verdict(rows["p"], rows["p_equivalent"])
         return rows
 
     def _labelled(
-        self, rows: dict[str, np.ndarray], order: list[str], scores: xr.Dataset, base: np.ndarray
+        self, rows: dict[str, np.ndarray], order: list[str], scores: xr.Dataset
     ) -> xr.Dataset:
-        stimuli = scores.sizes["stimulus"]
-        enumerated = 2**stimuli <= self.n
-        return xr.Dataset(
-            {name: (("contrast", "metric"), value) for name, value in rows.items()}
-            | {"against": ("metric", base.mean(0))},
-            coords={
-                "contrast": [name or self.of for name in order],
-                "metric": scores["metric"].values,
-                **{key: ("metric", scores[key].values) for key in ("direction", "chance")},
-            },
-            attrs={
-                "statistic": f"{self.of} minus {self.against}, mean over stimuli; negative is loss",
-                "test": ("all" if enumerated else str(self.n))
-                + " sign flips of stimuli, two-sided",
-                "null": "differences symmetric about zero"
-                + (
-                    f"; against '{self.control}': no more than the matched patches"
-                    if self.control
-                    else ""
-                ),
-                "correction": f"maximum of |t| over {len(order)} contrasts, per metric",
-                "interval": "95 % BCa, 9999 resamples of stimuli",
-                "smallest_p": smallest_p(stimuli, self.n),
-                "unit_of_inference": "stimulus",
-                **{k: scores.attrs[k] for k in ("source", "note", "lesion") if k in scores.attrs},
-            },
+        stimuli, names = scores.sizes["stimulus"], scores["name"].values.astype(str)
+        means = scores["value"].mean(("stimulus", "draw")).transpose("condition", "metric").values
+        aside = {"against": means[names == self.against][0]}
+        if self.reference:
+            own = effects_of_rows(scores, self.reference, self.against)
+            aside["reference_effect"] = own.mean(0)
+        held = f"; against '{self.control}': no more than the matched patches"
+        more = {"equivalence": self._equivalence()} if self.equivalent_within else {}
+        return labelled(
+            rows | aside,
+            [name or self.of for name in order],
+            scores,
+            statistic=f"{self.of} minus {self.against}, mean over stimuli; negative is loss",
+            test=told(stimuli, self.n),
+            null="differences symmetric about zero" + (held if self.control else ""),
+            correction=f"maximum of |t| over {len(order)} contrasts, per metric",
+            interval=intervals.told(self.interval),
+            smallest_p=smallest_p(stimuli, self.n),
+            **more,
         )
+
+    def _equivalence(self) -> str:
+        within = self.equivalent_within
+        named = within.items() if isinstance(within, Mapping) else [("each metric", within)]
+        bounds = ", ".join(f"{metric} ±{bound:g}" for metric, bound in named)
+        return f"two one-sided t tests within {bounds}; one contrast at a time, alpha .05"

@@ -168,6 +168,73 @@ def test_the_resolved_protocol_gives_the_same_keys(planned, tmp_path):
     assert plan(read(again).protocol).key == work.key
 
 
+NINE = ("Vis", "Limbic", "Default", "Cont", "SomMot")
+
+
+def combined(planned, **perturb):
+    perturb = {"kind": "toy", "atlas": "yeo7", **perturb}
+    conditions = {"intact": {}, "silenced": {"perturb": perturb}}
+    work = planned(conditions=conditions, statistics={}, figures=[])
+    return [branch.row for branch in work.branches if branch.row.base == "silenced"]
+
+
+def test_regions_are_combined(planned):
+    rows = combined(planned, region=["Vis", "Limbic", "Default & lh"], combine="subsets")
+    three = ["Vis", "Limbic", "Default & lh"]
+    pairs = ["Vis | Limbic", "Vis | (Default & lh)", "Limbic | (Default & lh)"]
+    assert [row.region for row in rows] == [*three, *pairs, "Vis | Limbic | (Default & lh)"]
+    assert rows[3].name == "silenced/Vis | Limbic"
+    assert rows[3].perturb["region"] == "Vis | Limbic"
+    rows = combined(planned, region="each", combine="pairs")
+    assert len(rows) == 7 + 21
+    assert len(combined(planned, region="each", combine="subsets")) == 127
+
+
+@pytest.mark.parametrize(
+    ("perturb", "said"),
+    [
+        ({"region": ["Vis", "Limbic"], "combine": "all"}, "unknown value 'all'; one of: subsets"),
+        ({"region": "Vis", "combine": "pairs"}, "met region 'Vis'; allowed: a list of two or more"),
+        (
+            {
+                "region": [f"{name} & {h}" for name in NINE for h in ("lh", "rh")][:9],
+                "combine": "subsets",
+            },
+            "9 regions have 511 subsets; allowed: at most 8",
+        ),
+    ],
+)
+def test_regions_that_cannot_be_combined(planned, perturb, said):
+    with pytest.raises(ProtocolError, match=said):
+        combined(planned, **perturb)
+
+
+@pytest.mark.parametrize(
+    ("statistic", "said"),
+    [
+        (
+            {
+                "kind": "interaction",
+                "regions": ["Vis", "Limbix"],
+                "scores": {"a": "brightness", "b": "brightness"},
+            },
+            r"unknown region of 'silenced' 'Limbix'.*did you mean 'Limbic'",
+        ),
+        (
+            {"kind": "interaction", "regions": ["Vis", "Limbic"], "scores": ["ssim", "brightness"]},
+            "unknown score 'ssim'; one of: brightness",
+        ),
+        ({"kind": "paired", "equivalent_within": {"dark": 0.1}}, "unknown score 'dark'"),
+        ({"kind": "paired", "equivalent_within": None}, "equivalence needs a bound"),
+        ({"kind": "shapley", "regions": ["Vis", "Vos"]}, "unknown region of 'silenced' 'Vos'"),
+    ],
+)
+def test_what_statistics_name_is_there(planned, statistic, said):
+    named = {"of": "silenced", "against": "intact"}
+    with pytest.raises(ProtocolError, match=said):
+        planned(statistics={"it": {**statistic, **named}}, figures=[])
+
+
 def test_discriminability_is_given_the_reconstructions_it_names(planned):
     spec = {"kind": "discriminability", "of": ["measured", "intact"]}
     work = planned(statistics__stages=spec)

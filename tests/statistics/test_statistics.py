@@ -16,7 +16,8 @@ from insilico.statistics.accuracy import (
     permutation_test,
     region_products,
 )
-from insilico.statistics.paired import Paired, interval, sign_flip_test, t_values
+from insilico.statistics.flips import sign_flip_test, t_values
+from insilico.statistics.paired import Paired
 from insilico.statistics.permutations import unit_columns
 from insilico.statistics.spins import region_contrast, rotation, spin_test, spins
 
@@ -155,13 +156,6 @@ def test_sign_flip_p_is_uniform_under_the_null():
     alone, corrected = np.array(p).swapaxes(0, 1)
     assert 0.025 < (alone <= 0.05).mean() < 0.08
     assert (corrected.min(1) <= 0.05).mean() < 0.11
-
-
-def test_interval_covers_and_a_constant_is_a_point():
-    rng = np.random.default_rng(10)
-    assert interval(np.full(8, -0.25), rng) == (-0.25, -0.25)
-    low, high = interval(rng.standard_normal(40) + 1, rng)
-    assert low < 1 < high
 
 
 def scores(direction="higher"):

@@ -1,0 +1,146 @@
+"""Whether a study comes out the same when it is done another way: the order of its regions."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+import xarray as xr
+from pydantic import NonNegativeInt, PositiveInt, model_validator
+from scipy.stats import rankdata
+
+from insilico.errors import SchemaError
+from insilico.statistics.contrasts import effects, labelled, regions_of, require_conditions
+from insilico.statistics.intervals import weights
+from insilico.step import Step, generator
+
+
+def concordance(values: np.ndarray) -> np.ndarray:
+    """Return Kendall's W, the agreement of several rankings, between 0 and 1.
+
+    Parameters
+    ----------
+    values : (..., variant, region)
+
+    Returns
+    -------
+    (...)
+        NaN where a variant's values are all tied.
+
+    Notes
+    -----
+    Ties share their mean rank, and the formula is corrected for them (Kendall and Smith, 1939).
+    """
+    ranks = rankdata(values, axis=-1)
+    variants, regions = values.shape[-2:]
+    spread = ranks.sum(-2).var(-1) * regions
+    each = ranks.var(-1) * regions  # (k³ - k) / 12, less for ties
+    most = variants * each.sum(-1)
+    tied = (each < 1e-9).any(-1)
+    return np.where(tied, np.nan, spread / np.where(tied, 1.0, most))
+
+
+class Stability(Step):
+    """Agreement of the order of regions between variants of a study.
+
+    Parameters
+    ----------
+    of : list of str
+        Conditions, one for each variant; each stands for the same regions, three or more.
+    against : list of str
+        The intact condition of each variant, or one for all.
+    n : int
+        Resamples of stimuli, and random orders of regions.
+    seed : int
+    """
+
+    kind: ClassVar[str] = "stability"
+    of: tuple[str, ...]
+    against: tuple[str, ...]
+    n: PositiveInt = 2000
+    seed: NonNegativeInt = 0
+
+    @model_validator(mode="after")
+    def _two_variants(self) -> Stability:
+        if len(self.of) < 2 or len(self.against) not in (1, len(self.of)):
+            raise ValueError(
+                "'of' names two variants or more, 'against' the intact condition of each or of all"
+            )
+        return self
+
+    def __call__(self, scores: xr.Dataset) -> xr.Dataset:
+        """Compare the orders.
+
+        Parameters
+        ----------
+        scores : score, (condition, stimulus, draw, metric)
+
+        Returns
+        -------
+        estimate, (contrast, metric)
+            The first contrast, ``all variants``, is Kendall's W; then Spearman's rank correlation
+            of each further variant with the first. `same_first` is the share of resamples of
+            stimuli in which the same region comes first, the one of largest loss. NaN where all
+            regions of a variant are tied.
+        """
+        require_conditions(scores, (*self.of, *self.against), self.kind)
+        each = self._effects(scores)
+        stimuli, metrics = each.shape[0], each.shape[3]
+        names = ["all variants", *(f"{name} and {self.of[0]}" for name in self.of[1:])]
+        shape = len(names), metrics
+        rows = {
+            name: np.empty(shape) for name in ("effect", "ci_low", "ci_high", "p", "same_first")
+        }
+        for m in range(metrics):
+            for name, values in self._agreement(each[..., m], m).items():
+                rows[name][:, m] = values
+        rows |= {"p_corrected": rows["p"], "n": np.full(shape, stimuli)}
+        return labelled(
+            rows,
+            names,
+            scores,
+            statistic="agreement of the order of regions: W, then rank correlations",
+            test=f"{self.n} random orders of regions, one-sided",
+            null="variants order regions independently",
+            correction="none",
+            interval=f"95 % percentiles, {self.n} resamples of stimuli",
+        )
+
+    def _effects(self, scores: xr.Dataset) -> np.ndarray:
+        """Return effects (stimulus, variant, region, metric)."""
+        order = regions_of(scores, self.of[0])
+        if len(order) < 3:
+            raise SchemaError(
+                f"stability: '{self.of[0]}' stands for {len(order)} regions; "
+                "an order needs three or more"
+            )
+        against = self.against * (len(self.of) if len(self.against) == 1 else 1)
+        pairs = zip(self.of, against, strict=True)
+        return np.stack([effects(scores, a, b, self.kind, order).mean(1) for a, b in pairs], 1)
+
+    def _agreement(self, each: np.ndarray, metric: int) -> dict[str, Any]:
+        """Return rows of one metric, from (stimulus, variant, region)."""
+        rng = generator(self.seed, "stability", metric)
+        drawn = np.tensordot(weights(len(each), self.n, rng), each, 1)
+        effect, many = _agreements(each.mean(0)[None])[:, 0], _agreements(drawn)
+        ranks = np.broadcast_to(each.mean(0), drawn.shape)
+        null = _agreements(rng.permuted(ranks, axis=-1))
+        beyond = (null >= effect[:, None] - 1e-12).sum(1)
+        first = drawn.argmin(-1)
+        same = [(first == first[:, :1]).all(1).mean()]
+        same += [(first[:, 0] == first[:, k]).mean() for k in range(1, each.shape[1])]
+        low, high = np.nanquantile(many, [0.025, 0.975], axis=1) if _some(many) else (np.nan,) * 2
+        p = np.where(np.isnan(effect), np.nan, (1 + beyond) / (1 + self.n))
+        return {"effect": effect, "ci_low": low, "ci_high": high, "p": p, "same_first": same}
+
+
+def _some(values: np.ndarray) -> bool:
+    return bool(np.isfinite(values).any(1).all())
+
+
+def _agreements(values: np.ndarray) -> np.ndarray:
+    """Return W of all variants, and rho of each further one with the first, (row, ...)."""
+    rows = [concordance(values)]
+    for k in range(1, values.shape[-2]):
+        rows.append(2 * concordance(values[..., [0, k], :]) - 1)
+    return np.stack(rows)

@@ -1,0 +1,76 @@
+"""Agreement of the order of regions: scipy, known orders, and ties."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from made_scores import scores
+from scipy import stats
+
+from insilico.errors import ParameterError, SchemaError
+from insilico.statistics import KINDS
+from insilico.statistics.stability import Stability, concordance
+
+
+def test_concordance_equals_friedman_and_spearman():
+    rng = np.random.default_rng(0)
+    values = rng.standard_normal((4, 7))
+    chi = stats.friedmanchisquare(*values.T).statistic
+    assert concordance(values) == pytest.approx(chi / (4 * 6))
+    tied = rng.integers(0, 4, (5, 8)).astype(float)
+    chi = stats.friedmanchisquare(*tied.T).statistic
+    assert concordance(tied) == pytest.approx(chi / (5 * 7))
+    rho = stats.spearmanr(values[0], values[1])[0]
+    assert 2 * concordance(values[:2]) - 1 == pytest.approx(rho)
+    assert np.isnan(concordance(np.array([[1.0, 1, 1], [1, 2, 3]])))
+    assert concordance(np.array([[1.0, 2, 3], [10, 20, 31]])) == pytest.approx(1)
+
+
+def made(orders, n=20, noise=0.1, seed=1):
+    """Return a study per variant, with the mean loss of every region."""
+    rng, rows = np.random.default_rng(seed), {}
+    base = rng.standard_normal((n, 2, 1))
+    for variant, losses in orders.items():
+        rows[f"intact {variant}", ""] = base
+        for k, loss in enumerate(losses):
+            rows[f"silenced {variant}", "ABCDE"[k]] = (
+                base - loss - noise * rng.standard_normal((n, 1, 1))
+            )
+    return scores(rows)
+
+
+def step(variants):
+    of, against = ([f"{name} {v}" for v in variants] for name in ("silenced", "intact"))
+    return KINDS.build({"kind": "stability", "of": of, "against": against, "n": 499})
+
+
+def test_one_order_and_its_opposite():
+    orders = {"a": [5, 4, 3, 2, 1], "b": [9, 7, 5, 3, 1], "c": [1, 2, 3, 4, 5]}
+    found = step("abc")(made(orders)).sel(metric="m")
+    assert found["effect"].values[1:] == pytest.approx([1, -1])
+    assert found["same_first"].values == pytest.approx([0, 1, 0])
+    assert found["p"].values[1] < 0.05
+    assert found["p"].values[2] == 1
+    same = step("ab")(made(orders)).sel(metric="m")
+    assert same["effect"].values == pytest.approx([1, 1])
+    assert same["ci_low"].values == pytest.approx([1, 1])
+
+
+def test_noise_widens_the_interval():
+    orders = {"a": [1, 1.1, 0.9, 1, 1.05], "b": [1, 1.1, 0.9, 1, 1.05]}
+    found = step("ab")(made(orders, noise=2.0)).sel(metric="m", contrast="all variants")
+    assert found["ci_high"] - found["ci_low"] > 0.3
+    assert found["same_first"] < 0.9
+
+
+def test_ties_and_mistakes():
+    flat = step("ab")(made({"a": [1, 1, 1], "b": [1, 2, 3]}, noise=0.0)).isel(metric=0)
+    assert np.isnan(flat["effect"]).all()
+    assert np.isnan(flat["p"]).all()
+    with pytest.raises(SchemaError, match="stands for 2 regions; an order needs three"):
+        step("ab")(made({"a": [1, 2], "b": [1, 2]}))
+    with pytest.raises(ParameterError, match="two variants or more"):
+        KINDS.build({"kind": "stability", "of": ["a"], "against": ["b"]})
+    assert Stability(of=("silenced a", "silenced b"), against=("intact a",), n=99)(
+        made({"a": [1, 2, 3], "b": [1, 2, 3]})
+    )["effect"].values[0] == pytest.approx(1)

@@ -1,0 +1,45 @@
+"""What docs/statistics.md states is so."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from insilico.protocol.document import parse
+from insilico.protocol.steps import complaints
+from insilico.statistics import KINDS
+from insilico.statistics.flips import smallest_p
+
+PAGE = Path(__file__).parents[2] / "docs" / "statistics.md"
+TEXT = PAGE.read_text(encoding="utf-8")
+
+
+def test_every_statistic_of_scores_is_there():
+    for kind in ("paired", "levels", "mixed", "interaction", "shapley", "prevalence", "stability"):
+        assert kind in KINDS
+        assert f"| `{kind}`" in TEXT
+        assert f"- `{kind}`:" in TEXT  # what it cannot show
+
+
+def test_the_table_of_attainable_p():
+    rows = re.findall(r"^\| (\d+) \| ([\d.e-]+) \| ([\d.e-]+) \|$", TEXT, re.MULTILINE)
+    assert len(rows) == 8
+    for stimuli, every, drawn in rows:
+        assert smallest_p(int(stimuli), 2 ** int(stimuli)) == pytest.approx(float(every), rel=0.01)
+        assert smallest_p(int(stimuli), 10_000) == pytest.approx(float(drawn), rel=0.01)
+
+
+def test_the_example_and_the_links():
+    example = parse(re.search(r"```yaml\n(.*?)```", TEXT, re.DOTALL)[1], "example").data
+    for name, spec in example["statistics"].items():
+        assert list(complaints("statistics", spec, ("statistics", name))) == []
+    heads = [
+        re.sub(r"[^\w -]", "", h).lower().replace(" ", "-")
+        for h in re.findall(r"^#+ (.*)", TEXT, re.M)
+    ]
+    for link in re.findall(r"\]\(([^)]+)\)", TEXT):
+        path, _, anchor = link.partition("#")
+        assert not path or (PAGE.parent / path).exists(), link
+        assert not anchor or anchor in heads, link
