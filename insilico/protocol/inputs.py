@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from insilico.errors import not_one_of
 from insilico.protocol.document import Loc, merge
 from insilico.protocol.expand import rows_of
 from insilico.protocol.model import Protocol, Spec
@@ -16,9 +17,12 @@ NO_RECORDING = "it needs measured responses: add 'recording', or a preset"
 
 def inputs(protocol: Protocol, spec: Spec, loc: Loc) -> Iterator[Complaint]:
     """Yield what is missing for a statistic whose own parameters are right."""
+    above = list(protocol.statistics)[: list(protocol.statistics).index(str(loc[1]))]
     for needed in takes(build("statistics", spec)):
         if needed in INPUTS:
             yield from INPUTS[needed](protocol, spec, loc)
+        elif needed not in above:
+            yield loc, not_one_of("source", needed, [*INPUTS, *above])
     if "stimuli" in spec:
         stimuli = {**protocol.stimuli, **spec["stimuli"]} if "kind" not in spec["stimuli"] else {}
         yield from complaints("stimuli", stimuli or spec["stimuli"], (*loc, "stimuli"))
@@ -102,6 +106,7 @@ INPUTS: dict[str, Callable[[Protocol, dict[str, Any], Loc], Iterator[Complaint]]
     "reconstructions": _reconstructions,
     "prediction": _prediction,
     "adapted": _adapted,
+    "training": _adapted,
     "adapter": _adapter,
     "entry": _entry,
     "voxels": _voxels,

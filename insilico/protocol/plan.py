@@ -228,6 +228,8 @@ class Planner:
             if what == "reconstructions":
                 of_name = {branch.row.base: branch.reconstruction for branch in branches}
                 inputs += [of_name[asked] for asked in spec["of"]]
+            elif what in self.protocol.statistics:
+                inputs.append(self.statistic(what, score, branches)[0])
             else:
                 inputs.append(self._input(what, spec, score))
         return self.job(f"statistics {name}", step, *inputs, note="; ".join(notes)), notes

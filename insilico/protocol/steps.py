@@ -100,7 +100,10 @@ def build(section: str, spec: Mapping[str, Any], seed: int | None = None) -> Ste
 
 
 def takes(step: Step) -> tuple[str, ...]:
-    """Return the names of the datasets that a step is called with."""
+    """Return the names of the datasets that a step is called with.
+
+    Those of its parameters, unless it says what it `takes`.
+    """
     return getattr(step, "takes", None) or tuple(inspect.signature(step).parameters)
 
 

@@ -99,11 +99,11 @@ def _estimate(name: str, estimate: xr.Dataset) -> list[str]:
     what = str(estimate.attrs.get("statistic", estimate.attrs.get("test", "")))
     n = ", ".join(map(str, np.unique(estimate["n"].values).astype(int)))
     unit = str(estimate.attrs.get("unit_of_inference", "stimulus"))
-    units = {"stimulus": "stimuli"}.get(unit, f"{unit}s")
+    units = unit if n == "1" else {"stimulus": "stimuli"}.get(unit, f"{unit}s")
     lines = [f"{name}: {what} (n = {n} {units})"]
     least = estimate.attrs.get("smallest_p", 0)
     if least > 0.01:
-        lines.append(f"  with so few {units} no p lies below {least:.3g}")
+        lines.append(f"  no p can lie below {least:.3g} here")
     if "caution" in estimate.attrs:
         lines.append(f"  caution: {estimate.attrs['caution']}")
     if "dissociation" in estimate.attrs:

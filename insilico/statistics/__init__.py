@@ -20,6 +20,8 @@ KINDS = Registry(
         "split_half": "insilico.statistics.halves:SplitHalf",
         "cross_subject": "insilico.statistics.subjects:CrossSubject",
         "draw_reliability": "insilico.statistics.draws:DrawReliability",
+        "map_correlation": "insilico.statistics.map_correlation:MapCorrelation",
+        "vertex_map": "insilico.statistics.vertex_map:VertexMap",
         "sweep": "insilico.statistics.sweep:Sweep",
         "noise_ceiling": "insilico.statistics.noise_ceiling:NoiseCeiling",
         "voxelwise_accuracy": "insilico.statistics.voxelwise:VoxelwiseAccuracy",

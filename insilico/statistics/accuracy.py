@@ -12,8 +12,10 @@ from insilico.errors import SchemaError, listed
 from insilico.schema import check
 from insilico.spaces import atlases, fsaverage5
 from insilico.statistics.ceilings import reliability
+from insilico.statistics.map_tests import against_elsewhere
+from insilico.statistics.nulls import named
 from insilico.statistics.permutations import unit_columns
-from insilico.statistics.spins import spin_test
+from insilico.statistics.places import vertices
 from insilico.step import Step, generator
 
 CHUNK = 2048
@@ -86,18 +88,19 @@ class EncodingAccuracy(Step):
         Atlas whose regions are reported.
     ceiling : {"noise"}
         Noise ceiling of the mean over repeats, from the measured repeats.
-    null : {"spin"}
-        Null of "better or worse than elsewhere": the regions' labels spun over the map of
-        r - sqrt(noise ceiling). That r > 0 is tested by permuting stimuli.
+    null : {"spin", "variogram"}
+        Null of "better or worse than elsewhere": surrogates of the map of r - sqrt(noise
+        ceiling) against the regions. That r > 0 is tested by permuting stimuli.
     n : int
-        Permutations, spins and resamples.
+        Permutations, surrogates and resamples.
     seed : int
     """
 
     kind: ClassVar[str] = "encoding_accuracy"
+    version: ClassVar[int] = 2
     by: str = "yeo7"
     ceiling: Literal["noise"] = "noise"
-    null: Literal["spin"] = "spin"
+    null: Literal["spin", "variogram"] = "spin"
     n: PositiveInt = 1000
     seed: NonNegativeInt = 0
 
@@ -141,7 +144,9 @@ class EncodingAccuracy(Step):
         k, gap = len(atlas.regions), r - ceiling
         p, corrected = permutation_test(region_products(x, y, labels, k), self.n, self._rng("r"))
         draws = bootstrap_correlations(x, y, labels, k, self.n, self._rng("interval"))
-        elsewhere, p_spin, spin_corrected = spin_test(gap, labels, k, self.n, self._rng("spin"))
+        elsewhere, p_spin, spin_corrected = against_elsewhere(
+            gap, labels, k, vertices(), named(self.null), self.n, self.seed
+        )
         low, high = np.percentile(draws, [2.5, 97.5], axis=0)
         rows = {
             "effect": _means(r, labels, k),
@@ -169,8 +174,8 @@ class EncodingAccuracy(Step):
             attrs={
                 "statistic": "mean over vertices of Pearson r across stimuli",
                 "test": f"r > 0: {self.n} permutations of stimuli, one-sided",
-                "null": f"better or worse than elsewhere: {self.n} spins of the labels over "
-                "r - sqrt(noise ceiling), two-sided",
+                "null": f"better or worse than elsewhere: {self.n} surrogates ({self.null}) "
+                "of r - sqrt(noise ceiling), two-sided",
                 "correction": f"maximum over the {k} regions",
                 "interval": f"95 % percentile, {self.n} resamples of stimuli",
                 "unit_of_inference": "stimulus",

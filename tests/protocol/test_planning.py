@@ -168,6 +168,27 @@ def test_the_resolved_protocol_gives_the_same_keys(planned, tmp_path):
     assert plan(read(again).protocol).key == work.key
 
 
+def test_statistics_take_maps_of_the_statistics_above_them(planned):
+    maps = {"kind": "map_correlation", "first": "accuracy.r", "second": "measured.mean"}
+    jobs = by_name(planned(statistics__maps=maps))
+    first, second = jobs["statistics maps"].inputs
+    assert first.key == jobs["statistics accuracy"].key
+    assert second.step.repeats == "keep"
+
+
+def test_a_statistic_that_is_not_above_is_refused(planned):
+    with pytest.raises(ProtocolError, match="unknown source 'acuracy'.*did you mean 'accuracy'"):
+        planned(statistics__maps={"kind": "map_correlation", "first": "acuracy.r"})
+    with pytest.raises(ProtocolError, match="unknown source 'maps'"):
+        planned(statistics__maps={"kind": "map_correlation", "first": "maps.effect"})
+
+
+def test_a_map_of_subjects_needs_their_names(planned):
+    maps = {"kind": "vertex_map", "first": "subjects", "second": None, "over": "subject"}
+    with pytest.raises(ProtocolError, match="a list of 3 subjects or more"):
+        planned(statistics__maps=maps)
+
+
 NINE = ("Vis", "Limbic", "Default", "Cont", "SomMot")
 
 

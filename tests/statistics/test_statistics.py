@@ -19,7 +19,6 @@ from insilico.statistics.accuracy import (
 from insilico.statistics.flips import sign_flip_test, t_values
 from insilico.statistics.paired import Paired
 from insilico.statistics.permutations import unit_columns
-from insilico.statistics.spins import region_contrast, rotation, spin_test, spins
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "stats"
 
@@ -58,45 +57,6 @@ def test_permutation_p_is_uniform_under_the_null():
     assert 0.02 < (alone <= 0.05).mean() < 0.09
     assert (corrected.min(1) <= 0.05).mean() < 0.12
     assert (corrected >= alone - 1e-12).mean() > 0.7
-
-
-def test_rotations_are_proper_and_uniform():
-    rng = np.random.default_rng(3)
-    turns = np.array([rotation(rng) for _ in range(400)])
-    np.testing.assert_allclose(
-        turns @ turns.swapaxes(1, 2), np.broadcast_to(np.eye(3), (400, 3, 3)), atol=1e-12
-    )
-    np.testing.assert_allclose(np.linalg.det(turns), 1, atol=1e-12)
-    assert np.abs(turns.mean(0)).max() < 0.12  # no direction is preferred
-
-
-def test_spins_keep_hemispheres_and_neighbourhood():
-    take = next(spins(1, np.random.default_rng(4)))
-    hemi = fsaverage5.hemisphere()
-    assert (hemi[take] == hemi).all()
-    sphere = fsaverage5.mesh("sphere")[0]
-    edges = fsaverage5.neighbours().tocoo()
-    before = np.linalg.norm(sphere[edges.row] - sphere[edges.col], axis=1).max()
-    after = np.linalg.norm(sphere[take[edges.row]] - sphere[take[edges.col]], axis=1).max()
-    assert after < 3 * before
-
-
-def test_region_contrast_leaves_out_what_is_not_cortex():
-    values = np.array([1.0, 3.0, 5.0, np.nan, 100.0])
-    labels = np.array([1, 1, 2, 2, 0])
-    assert region_contrast(values, labels, 2).tolist() == [-3.0, 3.0]
-
-
-def test_spin_finds_a_planted_network_and_no_other():
-    labels = atlases.load("phantom7").labels.astype(int)
-    smooth = fsaverage5.mesh("sphere")[0][:, 0] / 200
-    values = np.where(labels == 1, smooth - 2, smooth)
-    values = np.where(labels == 0, np.nan, values)
-    contrast, p, corrected = spin_test(values, labels, 7, 99, np.random.default_rng(5))
-    assert contrast[0] < -1.5
-    assert p[0] <= 0.05
-    assert corrected[0] <= 0.05
-    assert (corrected[1:] > 0.05).all()
 
 
 def responses(n, seed, noise):
