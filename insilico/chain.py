@@ -86,6 +86,11 @@ class Chain:
         found = {section: self._step(section).digests() for section in CHAIN if self._has(section)}
         return {section: digests for section, digests in found.items() if digests}
 
+    def ready(self) -> None:
+        """Raise if a section cannot be computed the way `insilico.step.computing` says."""
+        for section in filter(self._has, CHAIN):
+            self._step(section).ready()
+
     def stimuli(self, **parameters: Any) -> xr.Dataset:
         """Return stimuli: the preset's, with other parameters, such as ``split`` and ``n``."""
         spec = self._spec("stimuli")

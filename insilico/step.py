@@ -67,6 +67,9 @@ class Step(BaseModel, metaclass=_Made):
         """Return digests of the files (weights, atlases) that the result depends on."""
         return {}
 
+    def ready(self) -> None:
+        """Raise if it cannot be computed the way `computing` says, before any work is done."""
+
     def ids(self) -> Collection[str] | None:
         """Return the ids of the stimuli that are shown, or that a file has responses to.
 
@@ -152,6 +155,10 @@ Progress = Callable[[str, int, int], None]
 _device: ContextVar[str] = ContextVar("device", default="cpu")
 _batch: ContextVar[int | None] = ContextVar("batch", default=None)
 _compile: ContextVar[bool] = ContextVar("compile", default=False)
+_memory: ContextVar[int | None] = ContextVar("memory", default=None)
+UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+UNITS |= {f"{unit}I": 2 ** (10 * power) for power, unit in enumerate(UNITS) if unit}
+SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]I?|)B?", re.IGNORECASE)
 _progress: ContextVar[Progress | None] = ContextVar("progress", default=None)
 _scratch: ContextVar[Path | None] = ContextVar("scratch", default=None)
 
@@ -162,6 +169,7 @@ def computing(
     progress: Progress | None = None,
     batch: int | None = None,
     compile: bool | None = None,
+    memory: int | str | None = None,
     scratch: Path | None = None,
 ) -> Iterator[None]:
     """Set how the steps called inside compute; what is None stays as it is.
@@ -176,13 +184,17 @@ def computing(
         Items that go through a network together, in place of each step's own choice.
     compile : bool
         Whether networks that are called many times go through `torch.compile`.
+    memory : int or str
+        Bytes of the device that networks and what they compute may take, or a text such as
+        ``"24GB"``: it decides which networks stay loaded and how many items go together.
     scratch : path
         Where checkpoints lie.
     """
     if batch is not None and batch < 1:
         raise ParameterError(f"batch must be 1 or more, got {batch}")
-    known: list[ContextVar[Any]] = [_device, _progress, _batch, _compile, _scratch]
-    given = zip(known, (device, progress, batch, compile, scratch), strict=True)
+    budget = None if memory is None else in_bytes(memory)
+    known: list[ContextVar[Any]] = [_device, _progress, _batch, _compile, _memory, _scratch]
+    given = zip(known, (device, progress, batch, compile, budget, scratch), strict=True)
     tokens = [(variable, variable.set(value)) for variable, value in given if value is not None]
     try:
         yield
@@ -201,6 +213,30 @@ def compiling() -> bool:
     return _compile.get()
 
 
+def memory() -> int | None:
+    """Return the bytes that networks may take, None where nobody set them."""
+    return _memory.get()
+
+
+def asked_batch() -> int | None:
+    """Return how many items are to go together, None where nobody said."""
+    return _batch.get()
+
+
+def in_bytes(size: int | str) -> int:
+    """Return a number of bytes from itself or from a text such as ``"24GB"`` or ``"1.5 GiB"``.
+
+    Raises
+    ------
+    ParameterError
+    """
+    found = SIZE.fullmatch(str(size).strip())
+    count = int(float(found[1]) * UNITS[found[2].upper()]) if found else 0
+    if count < 1:
+        raise ParameterError(f"memory is '{size}'; write it with a unit, such as 24GB or 24GiB")
+    return count
+
+
 def scratch() -> Path | None:
     """Return a folder that outlives a killed computation of this very result, if there is one."""
     return _scratch.get()
@@ -213,12 +249,24 @@ def progress(what: str, done: int, total: int) -> None:
         tell(what, done, total)
 
 
-def batches(items: Iterable[Item], size: int, what: str) -> Iterator[list[Item]]:
+def batches(
+    items: Iterable[Item], size: int, what: str, most: int | None = None
+) -> Iterator[list[Item]]:
     """Cut items into batches and report progress under the name `what`.
 
-    `size` is the step's own choice, for when `computing` sets none.
+    `size` is the step's own choice, for when `computing` sets none; `most` is what fits into
+    memory, whoever chose.
     """
     items, size = list(items), _batch.get() or size
+    size = size if most is None else min(size, most)
     for start in range(0, len(items), size):
         yield items[start : start + size]
         progress(what, min(start + size, len(items)), len(items))
+
+
+def one_by_one(items: Iterable[Item], what: str) -> Iterator[Item]:
+    """Give items in turn and report progress under the name `what`."""
+    items = list(items)
+    for done, item in enumerate(items, 1):
+        yield item
+        progress(what, done, len(items))

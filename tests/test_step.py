@@ -7,7 +7,18 @@ import numpy as np
 import pytest
 
 from insilico.errors import ParameterError
-from insilico.step import Registry, Step, batches, compiling, computing, device, generator
+from insilico.step import (
+    Registry,
+    Step,
+    batches,
+    compiling,
+    computing,
+    device,
+    generator,
+    in_bytes,
+    memory,
+    one_by_one,
+)
 
 
 class Scale(Step):
@@ -121,3 +132,35 @@ def test_how_is_set_around_and_ends_with_it():
     assert not compiling()
     with pytest.raises(ParameterError, match="batch must be 1 or more, got 0"), computing(batch=0):
         pass
+
+
+@pytest.mark.parametrize(
+    ("said", "bytes_"),
+    [
+        ("24GB", 24e9),
+        ("16 GiB", 2**34),
+        ("1.5g", 1.5e9),
+        ("800MB", 8e8),
+        (4096, 4096),
+        ("3kib", 3072),
+    ],
+)
+def test_memory_is_read_with_its_unit(said, bytes_):
+    assert in_bytes(said) == bytes_
+    with computing(memory=said):
+        assert memory() == bytes_
+    assert memory() is None
+
+
+@pytest.mark.parametrize("said", ["much", "-3GB", "0GB", "GB", "24 bananas", "1e9", 0, ""])
+def test_what_is_no_memory_is_told(said):
+    with pytest.raises(ParameterError, match="write it with a unit"), computing(memory=said):
+        pass
+
+
+def test_what_fits_limits_a_batch_and_what_goes_one_by_one_stays_alone():
+    heard = []
+    with computing(batch=4, progress=lambda *news: heard.append(news)):
+        assert [len(part) for part in batches(range(5), 9, "x", 3)] == [3, 2]
+        assert list(one_by_one("ab", "y")) == ["a", "b"]
+    assert heard == [("x", 3, 5), ("x", 5, 5), ("y", 1, 2), ("y", 2, 2)]

@@ -21,6 +21,10 @@ def _changes(pairs: list[str]) -> dict[str, str]:
     return changes
 
 
+def _how(arguments: argparse.Namespace) -> dict[str, Any]:
+    return {name: getattr(arguments, name) for name in ("device", "batch", "compile", "memory")}
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Run a protocol; 2 if a job failed."""
     check_device(arguments.device)
@@ -35,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
             overwrite=arguments.overwrite,
             store=arguments.store,
             jobs=arguments.jobs,
-            device=arguments.device,
+            **_how(arguments),
             watch=watch,
         )
     print(results.summary)
@@ -99,7 +103,7 @@ def translate(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         set=_changes(arguments.set),
         store=arguments.store,
-        device=arguments.device,
+        **_how(arguments),
     )
     print(f"{result.summary}results in {result.folder}")
     return 0

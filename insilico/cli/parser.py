@@ -11,6 +11,7 @@ from insilico.cli import commands, gallery, weights
 from insilico.cli.doctor import doctor
 from insilico.cli.power import power
 
+PRECISIONS = ("fp32", "fp16", "bf16")
 USAGE = """\
 examples:
   insilico run protocols/yeo7_gap.yaml --out gap     lesions, network by network
@@ -191,6 +192,31 @@ def _add_weights(into: Any) -> None:
     about = "record a file's digest anew, after you replaced it; can be repeated"
     check.add_argument("--accept", action="append", default=[], metavar="FILE", help=about)
     _command(actions, "where", weights.where, "say where weights are looked for")
+    _add_plan(actions)
+    _add_measure(actions)
+
+
+def _add_plan(into: Any) -> None:
+    about = "say what stays in memory, what comes and goes, and the batches, at published sizes"
+    parser = _command(into, "plan", weights.plan, about)
+    parser.add_argument("--memory", default="16GB", metavar="SIZE", help="such as 24GB (16GB)")
+    parser.add_argument("--precision", choices=PRECISIONS, default="fp16", help="(fp16)")
+    parser.add_argument("--tiled", action="store_true", help="autoencoders decode tile by tile")
+    parser.add_argument("--batch", type=_count, metavar="N", help="items that go together")
+    parser.add_argument("--device", default="cuda", help="kind of device planned for (cuda)")
+
+
+def _add_measure(into: Any) -> None:
+    about = "time and memory of every network with random weights: the authors' setting and ours"
+    parser = _command(into, "measure", weights.measure, about)
+    parser.add_argument("--size", choices=("full", "small"), help="full on a GPU, else small")
+    parser.add_argument("--device", default="cpu", help="torch device (cpu)")
+    about = "of our setting (fp16; fp32 on a CPU)"
+    parser.add_argument("--precision", choices=PRECISIONS, help=about)
+    parser.add_argument("--memory", default="40GB", metavar="SIZE", help="to plan for (40GB)")
+    parser.add_argument("--n", type=_count, default=8, help="items (8)")
+    parser.add_argument("--compile", action="store_true", help="ours compiled, as on a GPU always")
+    parser.add_argument("--only", nargs="+", default=[], metavar="STAGE", help="such as unclip")
 
 
 def _add_overwrite(parser: argparse.ArgumentParser) -> None:
@@ -206,6 +232,11 @@ def _add_set(parser: argparse.ArgumentParser) -> None:
 def _add_how(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--store", type=Path, help="folder of stored datasets (user cache)")
     parser.add_argument("--device", default="cpu", help="torch device (cpu)")
+    about = "items that go through a network together (each step's own choice)"
+    parser.add_argument("--batch", type=_count, metavar="N", help=about)
+    parser.add_argument("--compile", action="store_true", help="torch.compile what is called often")
+    about = "what networks may take of the device, such as 24GB (all of it)"
+    parser.add_argument("--memory", metavar="SIZE", help=about)
 
 
 def _count(text: str) -> int:

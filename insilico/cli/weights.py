@@ -18,14 +18,73 @@ def names(arguments: argparse.Namespace) -> int:
 
 def check(arguments: argparse.Namespace) -> int:
     """Read every file and hold it against its record; 1 if one is damaged or was changed."""
+    from insilico.run.progress import watcher
+    from insilico.step import computing
     from insilico.weights.inventory import examined, table, told
 
     root = _root(arguments.folder)
-    there = examined(root, tuple(arguments.accept))
+    with watcher() as watch, computing(progress=watch.news):
+        there = examined(root, tuple(arguments.accept))
     print(f"published weights in {root}")
     print(table([found for found in there if found.present]))
     print(told(there))
     return int(any(found.damage for found in there))
+
+
+def plan(arguments: argparse.Namespace) -> int:
+    """Say how the chain is computed within a memory, at the published sizes."""
+    from insilico.measuring.stages import needs
+    from insilico.step import in_bytes
+    from insilico.weights.memory import plan
+
+    _quiet()
+    memory, how = in_bytes(arguments.memory), (arguments.device, arguments.batch)
+    *decoder, sound = needs("full", arguments.precision, arguments.tiled)
+    print(f"published sizes, {arguments.precision}, {arguments.device}; counted, nothing is loaded")
+    print(plan(decoder, memory, *how).table())
+    print("\nsounds, after all pictures are made (AudioLDM2, fp32)")
+    print(plan([sound], memory, *how).table())
+    return 0
+
+
+def measure(arguments: argparse.Namespace) -> int:
+    """Measure every network with random weights: the authors' setting and ours."""
+    from insilico.cli.commands import check_device
+    from insilico.measuring import DEFAULTS, measure
+    from insilico.measuring.tables import budget, timed
+    from insilico.run.progress import watcher
+    from insilico.step import computing
+
+    check_device(arguments.device)
+    on_gpu = arguments.device.startswith("cuda")
+    size = arguments.size or ("full" if on_gpu else "small")
+    _quiet()
+    with watcher() as watch, computing(progress=watch.news):
+        rows, _ = measure(
+            size,
+            arguments.device,
+            precision=arguments.precision,
+            memory=arguments.memory,
+            n=arguments.n,
+            compile=arguments.compile or None,
+            only=tuple(arguments.only),
+        )
+    ours = arguments.precision or DEFAULTS[on_gpu]
+    print(f"size: {size}{'' if size == 'full' else ' (REDUCED, not the published networks)'}")
+    print(f"device: {arguments.device}{'' if on_gpu else ' (no GPU: no speed of a GPU is shown)'}")
+    print(f"weights: random; authors: one item at a time, eager, {DEFAULTS[on_gpu]}; ours: {ours}")
+    print(
+        f"difference: of our results from the authors', over their largest value\n\n{timed(rows)}"
+    )
+    print(f"\nMemory reported for the whole chain, and counted at full size\n\n{budget()}")
+    return 0
+
+
+def _quiet() -> None:
+    """Keep transformers from telling every configuration that it makes."""
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
 
 
 def where(arguments: argparse.Namespace) -> int:

@@ -10,7 +10,6 @@ References
 from __future__ import annotations
 
 import json
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,10 +18,13 @@ import torch
 import xarray as xr
 from pydantic import Field, NonNegativeInt, PositiveInt, field_validator
 
+from insilico.decoders.sound_needs import BATCH, planned
 from insilico.errors import SchemaError, WeightsError, listed
 from insilico.schema import check, short_digest
 from insilico.step import Step, batches, device, generator
 from insilico.weights.folders import UNREADABLE, digest, found
+from insilico.weights.memory import Plan
+from insilico.weights.shelf import kept
 
 PROMPT = "ambient sound of {caption}"
 PUBLISHED = {"seconds": 10.0, "steps": 200, "guidance": 3.5}
@@ -30,7 +32,7 @@ ORDER = "second order: sound depends on the brain through the caption alone"
 Condition = dict[str, torch.Tensor]
 
 
-@lru_cache(maxsize=1)
+@kept("sound")
 def _loaded(path: Path, weights: str, where: str) -> Any:
     from diffusers import AudioLDM2Pipeline
     from diffusers.utils import logging
@@ -99,8 +101,6 @@ class AudioLdm2(Step):
         the phantom 1 s, 20 and 2.
     seed : int
         Item noise depends on seed, stimulus id and draw alone: a sound is the same in any batch.
-    batch : int
-        Sounds made together.
     """
 
     kind: ClassVar[str] = "audioldm2"
@@ -111,7 +111,6 @@ class AudioLdm2(Step):
     steps: PositiveInt | None = None
     guidance: float | None = Field(None, ge=1)
     seed: NonNegativeInt = 0
-    batch: PositiveInt = 16
 
     @field_validator("prompt")
     @classmethod
@@ -173,13 +172,14 @@ class AudioLdm2(Step):
         float32 (n, samples), sampling rate in Hz
         """
         path = self._folder()
-        pipe, given = _loaded(path, digest(path), device()), defaults(path)
-        rate = int(pipe.vocoder.config.sampling_rate)
+        given, plan = defaults(path), self._plan()
+        pipe = _loaded(path, digest(path), device())
         seconds = self.seconds or given["seconds"]
+        rate = int(pipe.vocoder.config.sampling_rate)
         waves = np.zeros((len(captions), int(seconds * rate)), np.float32)
         spoken = [k for k, text in enumerate(captions) if text]
         self._check_lengths(pipe, [captions[k] for k in spoken])
-        for part in batches(spoken, self.batch, "sound"):
+        for part in batches(spoken, BATCH, "sound", None if plan is None else plan["sound"].batch):
             conditions = [self._condition(pipe, path, captions[k]) for k in part]
             noise = torch.stack([self._noise(pipe, seconds, *items[k]) for k in part])
             made = pipe(
@@ -191,6 +191,14 @@ class AudioLdm2(Step):
             ).audios
             waves[part, : made.shape[1]] = made
         return waves, rate
+
+    def _plan(self) -> Plan | None:
+        path = self._folder()
+        return planned(path, self.seconds or defaults(path)["seconds"])
+
+    def ready(self) -> None:
+        """Raise if the memory that `computing` sets is too little."""
+        self._plan()
 
     def _asked(self, caption: str) -> str:
         return self.prompt.replace("{caption}", caption)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from functools import lru_cache
 from pathlib import Path
 from string import Formatter
 from typing import Annotated, Any, Literal
@@ -15,6 +14,7 @@ from insilico.errors import ParameterError, StimulusError, WeightsError, listed,
 from insilico.schema import short_digest
 from insilico.step import device, generator
 from insilico.weights.folders import UNREADABLE, digest, found
+from insilico.weights.shelf import kept
 
 MOST = 10_000
 PROMPT = "A sound was recorded. In a picture of where it was recorded one sees"
@@ -192,7 +192,7 @@ class FromGenerator(_Source):
 Candidates = Annotated[FromFile | FromGrammar | FromGenerator, Field(discriminator="source")]
 
 
-@lru_cache(maxsize=1)
+@kept("candidates")
 def _generator(path: Path, weights: str, where: str) -> tuple[Any, Any]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 

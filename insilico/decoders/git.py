@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -14,15 +13,16 @@ from pydantic import Field, PositiveInt
 
 from insilico.errors import SchemaError, WeightsError, listed
 from insilico.schema import check, short_digest
-from insilico.step import Step, batches, device
+from insilico.step import Step, batches, device, memory
 from insilico.weights.folders import UNREADABLE, digest, found, found_digest
+from insilico.weights.shelf import kept
 
-LONGEST = 40
+BATCH, LONGEST = 64, 40
 PUBLISHED_LENGTH = 19
 """New tokens of a decoded caption: 20 with the start, as the authors count."""
 
 
-@lru_cache(maxsize=2)
+@kept("captioner", 2)
 def _loaded(folder: Path, weights: str, where: str) -> tuple[Any, Any, Any]:
     from transformers import AutoTokenizer, CLIPImageProcessorPil, GitForCausalLM
 
@@ -47,7 +47,11 @@ def _first_and_last(tokenizer: Any) -> tuple[int, int]:
 
 
 def write_captions(
-    images: np.ndarray, folder: Path, batch: int = 64, beams: int = 1, longest: int = LONGEST
+    images: np.ndarray,
+    folder: Path,
+    beams: int = 1,
+    longest: int = LONGEST,
+    most: int | None = None,
 ) -> list[str]:
     """Caption pictures.
 
@@ -56,12 +60,12 @@ def write_captions(
     images : uint8 (n, height, width, 3)
     folder : path
         Of a GitForCausalLM with its tokenizer and image processor.
-    batch : int
-        Pictures captioned together.
     beams : int
         Width of the beam search; 1 is greedy.
     longest : int
         Tokens of a caption at most.
+    most : int, optional
+        Pictures that fit into memory together.
 
     Returns
     -------
@@ -69,7 +73,7 @@ def write_captions(
     """
     model, tokenizer, processor = _loaded(folder, digest(folder), device())
     captions: list[str] = []
-    for part in batches(images, batch, "caption"):
+    for part in batches(images, BATCH, "caption", most):
         pixels = processor(list(part), return_tensors="pt")["pixel_values"].to(device())
         captions += _said(model, tokenizer, pixels, beams, longest)
     return captions
@@ -104,7 +108,7 @@ def caption_tokens(
             "captioner and converter are of different models"
         )
     tower = model.git.image_encoder
-    model.git.image_encoder = _Seen(tokens)
+    model.git.image_encoder = Seen(tokens)
     try:
         pixels = tokens.new_zeros(len(tokens), 3, 1, 1)  # the tower alone would look at them
         return _said(model, tokenizer, pixels, beams, longest)
@@ -112,7 +116,7 @@ def caption_tokens(
         model.git.image_encoder = tower
 
 
-class _Seen(torch.nn.Module):
+class Seen(torch.nn.Module):
     """What stands in for a vision tower whose output is known."""
 
     def __init__(self, tokens: torch.Tensor) -> None:
@@ -120,6 +124,7 @@ class _Seen(torch.nn.Module):
         self.tokens = tokens
 
     def forward(self, pixel_values: torch.Tensor, **how: Any) -> SimpleNamespace:
+        """Return what was seen, once for each beam."""
         beams = len(pixel_values) // len(self.tokens)
         return SimpleNamespace(last_hidden_state=self.tokens.repeat_interleave(beams, dim=0))
 
@@ -153,19 +158,30 @@ class Git(Step):
         Width of the beam search; 1 is greedy.
     longest : int
         Tokens of a caption at most.
-    batch : int
-        Pictures captioned together.
     """
 
     kind: ClassVar[str] = "git"
     weights: str = "phantom"
     beams: PositiveInt = Field(1, le=64)
     longest: PositiveInt = LONGEST
-    batch: PositiveInt = 64
 
     def digests(self) -> dict[str, str]:
         """Return the digest of the captioner."""
         return {"captioner": found_digest(self.weights, "captioner")}
+
+    def _most(self) -> int | None:
+        from insilico.decoders.mindeye2.needs import planned
+        from insilico.decoders.mindeye2.stages import make_room
+
+        if memory() is None:
+            return None
+        plan = planned({"captioner": found(self.weights, "captioner")}, "fp32")
+        make_room("captioner", plan)
+        return None if plan is None else plan["captioner"].batch
+
+    def ready(self) -> None:
+        """Raise if the memory that `computing` sets is too little."""
+        self._most()
 
     def __call__(self, reconstruction: xr.Dataset) -> xr.Dataset:
         """Add captions.
@@ -194,7 +210,7 @@ class Git(Step):
         pixels = ("stimulus", "draw", "y_pixel", "x_pixel", "rgb")
         image = reconstruction["image"].transpose(*pixels).values
         flat, path = image.reshape(-1, *image.shape[2:]), found(self.weights, "captioner")
-        said = np.array(write_captions(flat, path, self.batch, self.beams, self.longest))
+        said = np.array(write_captions(flat, path, self.beams, self.longest, self._most()))
         made = reconstruction.assign(caption=(("stimulus", "draw"), said.reshape(image.shape[:2])))
         attrs = {"captioner_weights": used, "captioner_beams": self.beams}
         return check(made.assign_attrs(attrs), "reconstruction")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from insilico.errors import WeightsError
 from insilico.spaces.meanings import read_by
 from insilico.step import batches, device, generator
 from insilico.weights.folders import UNREADABLE, digest, folder, found
+from insilico.weights.shelf import kept
 
 PARTS = ("clip", "text_prior", "unclip")
 
@@ -92,7 +92,7 @@ def _by_pipeline(texts: list[str], weights: str, seed: int) -> np.ndarray:
     return (np.clip(made, 0, 1) * 255).round().astype(np.uint8)
 
 
-@lru_cache(maxsize=1)
+@kept("painting")
 def _parts(weights: str, used: str, where: str) -> tuple[Any, Any, TextPrior, UnclipDecoder]:
     clip, tokenizer, _ = loaded_clip(folder(weights, "clip"), used, where)
     prior = TextPrior.from_pretrained(folder(weights, "text_prior")).to(where)
@@ -104,7 +104,7 @@ def _parts(weights: str, used: str, where: str) -> tuple[Any, Any, TextPrior, Un
     )
 
 
-@lru_cache(maxsize=1)
+@kept("painting")
 def _pipeline(path: Path, used: str, where: str) -> Any:
     from diffusers import AutoPipelineForText2Image
 
@@ -116,7 +116,7 @@ def _pipeline(path: Path, used: str, where: str) -> Any:
     return pipe.to(where)
 
 
-@lru_cache(maxsize=2)
+@kept("clip", 2)
 def loaded_clip(path: Path, used: str, where: str) -> tuple[Any, Any, Any]:
     """Load a CLIP of transformers with its tokenizer and image processor."""
     from transformers import AutoTokenizer, CLIPImageProcessorPil, CLIPModel

@@ -18,7 +18,7 @@ from insilico.decoders.similarity import clip_pairs
 from insilico.errors import SchemaError, listed
 from insilico.schema import check, short_digest
 from insilico.spaces.meanings import clap_rng, clap_sound, clap_texts
-from insilico.step import Step, batches
+from insilico.step import Step, one_by_one
 from insilico.weights.folders import digest, found
 
 if TYPE_CHECKING:
@@ -139,13 +139,12 @@ class Rerank(Step):
     def _clap(self, waves: dict[str, np.ndarray], rate: int, texts: list[str]) -> np.ndarray:
         """Return CLAP's cosines, float64 (sounds, candidates)."""
         path, heard = found(self.clap, "clap"), []
-        for part in batches(waves.items(), 1, "sounds"):
-            for name, wave in part:
-                try:
-                    rng = clap_rng(self.seed, name)
-                    heard.append(clap_sound(wave, rate, path, self.chunks, rng))
-                except SchemaError as error:
-                    raise SchemaError(f"rerank: stimulus {name}: {error}") from error
+        for name, wave in one_by_one(waves.items(), "sounds"):
+            try:
+                rng = clap_rng(self.seed, name)
+                heard.append(clap_sound(wave, rate, path, self.chunks, rng))
+            except SchemaError as error:
+                raise SchemaError(f"rerank: stimulus {name}: {error}") from error
         return np.stack(heard) @ clap_texts(texts, path).T
 
 

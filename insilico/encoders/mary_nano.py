@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 from string import punctuation
@@ -22,6 +21,7 @@ from insilico.errors import ParameterError, WeightsError, listed, not_one_of
 from insilico.schema import check, short_digest
 from insilico.spaces import fsaverage5
 from insilico.step import Step, device
+from insilico.weights.shelf import kept
 
 ROWS_AT_ONCE = 64
 FAR = 2.6
@@ -49,7 +49,7 @@ def weights_digest(folder: Path) -> str:
         raise WeightsError(f"{folder}: weights of MARY-Nano cannot be read: {error}") from error
 
 
-@lru_cache(maxsize=2)
+@kept("encoder", 2)
 def _loaded(folder: Path, digest: str, where: str) -> MaryNanoModel:
     return MaryNanoModel.from_pretrained(folder).to(where)
 

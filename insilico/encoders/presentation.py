@@ -22,7 +22,7 @@ from insilico.encoders.streams import SAMPLING_RATE_HZ
 from insilico.errors import ParameterError, StimulusError, WeightsError, listed, not_one_of
 from insilico.schema import check
 from insilico.spaces.timeline import IMAGE_S, film_seconds, rows
-from insilico.step import batches
+from insilico.step import asked_batch, one_by_one
 
 VARIABLES = {"image": "image", "text": "caption", "sound": "sound", "film": "film"}
 MODALITIES = tuple(VARIABLES)
@@ -167,9 +167,9 @@ class Presentation:
         parts: list[np.ndarray] = []
         for kind in np.unique(self.alike):
             alike = np.flatnonzero(self.alike == kind)
-            size = max(1, rows // int(self.rows[alike[0]]))
+            size = asked_batch() or max(1, rows // int(self.rows[alike[0]]))
             parts += [alike[at : at + size] for at in range(0, len(alike), size)]
-        for (numbers,) in batches(parts, 1, what):
+        for numbers in one_by_one(parts, what):
             yield numbers, self.shown(numbers)
 
     def shown(self, numbers: np.ndarray) -> Shown:

@@ -17,6 +17,7 @@ from insilico.report.folder import Folder, as_yaml
 from insilico.run.runner import Failure, Outcome, lacking
 from insilico.run.runner import run as compute
 from insilico.run.store import Store, read_entry
+from insilico.step import computing
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -64,6 +65,9 @@ def run(
     store: str | Path | None = None,
     jobs: int = 1,
     device: str = "cpu",
+    batch: int | None = None,
+    compile: bool = False,
+    memory: int | str | None = None,
     watch: Lines | Bars | None = None,
 ) -> Results:
     """Run a protocol.
@@ -83,8 +87,9 @@ def run(
         Folder of stored datasets; by default ``INSILICO_STORE`` or the user's cache.
     jobs : int
         Processes.
-    device : str
-        Torch device.
+    device, batch, compile, memory
+        How it is computed, see `insilico.step.computing`: no result depends on them, but for
+        roundings.
     watch : Lines or Bars, optional
         Who hears of progress.
 
@@ -100,14 +105,16 @@ def run(
     """
     if jobs < 1:
         raise ParameterError(f"jobs is {jobs}; allowed: 1 or more processes")
-    reading = read(file, set)
-    work = plan(reading.protocol)
+    how: dict[str, Any] = {"device": device, "batch": batch, "compile": compile, "memory": memory}
+    with computing(progress=watch.news if watch else None, **how):  # digests take a while at first
+        reading = read(file, set)
+        work = plan(reading.protocol)
     folder = Folder(_place(out, file, work))
     if folder.complete(work.key):
         return Results(folder.path, (folder.path / "summary.txt").read_text())
     folder.begin(work.key, overwrite=overwrite)
     shelf = Store(store)
-    outcome = compute(work.targets(), shelf, processes=jobs, device=device, watch=watch)
+    outcome = compute(work.targets(), shelf, processes=jobs, how=how, watch=watch)
     text = _write(folder, work, shelf, outcome, reading.document.name)
     failures = tuple(outcome.failures.values())
     return Results(folder.path, text, tuple(outcome.computed), failures)

@@ -7,13 +7,14 @@ import shutil
 import signal
 import time
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
+from types import MappingProxyType
+from typing import Any, Protocol
 
 import xarray as xr
 
@@ -21,7 +22,9 @@ from insilico.errors import InsilicoError, StoreError
 from insilico.job import Job, walk
 from insilico.run.portable import portable
 from insilico.run.store import DamagedEntry, Store
-from insilico.step import Progress, computing
+from insilico.step import Progress, computing, in_bytes
+
+How = Mapping[str, Any]
 
 
 class Watch(Protocol):
@@ -101,7 +104,7 @@ def run(
     store: Store,
     *,
     processes: int = 1,
-    device: str = "cpu",
+    how: How = MappingProxyType({}),
     watch: Watch | None = None,
 ) -> Outcome:
     """Compute what the store lacks of the targets and of what they need.
@@ -112,8 +115,9 @@ def run(
     store : Store
     processes : int
         1 computes here; more start that many processes.
-    device : str
-        Torch device.
+    how : dict
+        ``device``, ``batch``, ``compile`` and ``memory`` of `insilico.step.computing`; processes
+        share the memory.
     watch : Watch, optional
 
     Returns
@@ -125,38 +129,49 @@ def run(
     ------
     StoreError
         If results cannot be written.
+    InsilicoError
+        If a step cannot be computed that way: nothing is computed then.
     """
     waiting, outcome = lacking(targets, store), Outcome()
     if not waiting:
         return outcome
+    how = _shared(how, processes)
+    with computing(**how):
+        for job in waiting:
+            job.step.ready()
     if watch:
         watch.begin(len(waiting))
     if processes == 1:
-        _run_here(waiting, store, device, watch, outcome)
+        _run_here(waiting, store, how, watch, outcome)
     else:
         with _pool(processes) as pool:
-            _run_in(pool, waiting, store, device, watch, outcome)
+            _run_in(pool, waiting, store, how, watch, outcome)
     return outcome
 
 
+def _shared(how: How, processes: int) -> dict[str, Any]:
+    memory = how.get("memory")
+    return {**how, "memory": memory and in_bytes(memory) // processes}
+
+
 def _run_here(
-    waiting: list[Job], store: Store, device: str, watch: Watch | None, outcome: Outcome
+    waiting: list[Job], store: Store, how: How, watch: Watch | None, outcome: Outcome
 ) -> None:
     for job in waiting:
         if _skipped(job, outcome, watch):
             continue
         if watch:
             watch.started(job.name)
-        seconds, failure = _attempt(job, store, device, watch.news if watch else None)
+        seconds, failure = _attempt(job, store, how, watch.news if watch else None)
         _note(job, seconds, failure, watch, outcome)
 
 
 def _attempt(
-    job: Job, store: Store, device: str, progress: Progress | None
+    job: Job, store: Store, how: How, progress: Progress | None
 ) -> tuple[float, Failure | None]:
     start, failure = time.perf_counter(), None
     try:
-        with computing(device=device, progress=progress):
+        with computing(progress=progress, **how):
             obtain(job, store)
     except StoreError:
         raise
@@ -211,15 +226,15 @@ def _store_here(folder: Path, memory_bytes: int) -> Store:
     return Store(folder, memory_bytes)
 
 
-def _work(job: Job, folder: Path, memory_bytes: int, device: str) -> tuple[float, Failure | None]:
-    return _attempt(job, _store_here(folder, memory_bytes), device, None)
+def _work(job: Job, folder: Path, memory_bytes: int, how: How) -> tuple[float, Failure | None]:
+    return _attempt(job, _store_here(folder, memory_bytes), how, None)
 
 
 def _run_in(
     pool: Executor,
     waiting: list[Job],
     store: Store,
-    device: str,
+    how: How,
     watch: Watch | None,
     outcome: Outcome,
 ) -> None:
@@ -232,7 +247,7 @@ def _run_in(
                     continue
                 if watch:
                     watch.started(job.name)
-                task = pool.submit(_work, job, store.folder, store.memory_bytes, device)
+                task = pool.submit(_work, job, store.folder, store.memory_bytes, how)
                 running[task] = job
             for task in wait(running, return_when=FIRST_COMPLETED).done if running else ():
                 _note(running.pop(task), *task.result(), watch, outcome)

@@ -5,7 +5,6 @@ Whatever is compared by cosine meets here; pictures have tokens and embeddings o
 
 from __future__ import annotations
 
-from functools import lru_cache
 from math import gcd
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,12 @@ import torch
 from insilico.errors import SchemaError, WeightsError
 from insilico.step import batches, device, generator
 from insilico.weights.folders import UNREADABLE, digest
+from insilico.weights.shelf import kept
 
 BATCH = 32
 
 
-@lru_cache(maxsize=1)
+@kept("clap")
 def _clap(path: Path, weights: str, where: str) -> tuple[Any, Any, Any]:
     from transformers import AutoFeatureExtractor, AutoTokenizer, ClapModel
 
@@ -111,7 +111,7 @@ def read_by(tokenizer: Any, texts: list[str]) -> Any:
     return tokenizer(texts, padding=True, return_tensors="pt")
 
 
-@lru_cache(maxsize=2)
+@kept("score", 2)
 def _reader(path: Path, weights: str, where: str, kind: str) -> tuple[Any, Any]:
     import transformers
 

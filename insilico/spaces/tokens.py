@@ -8,7 +8,6 @@ them washed out, between 0.5 and 1, and the prior and all retrieval scores depen
 
 from __future__ import annotations
 
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -20,6 +19,7 @@ from insilico.errors import ParameterError, SchemaError, WeightsError, listed, n
 from insilico.schema import check
 from insilico.step import Step, batches, device
 from insilico.weights.folders import found, found_digest
+from insilico.weights.shelf import kept
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
@@ -112,7 +112,7 @@ def _through(images: np.ndarray, size: int | None) -> Any:
     return interpolate(pixels, (size, size), mode="bilinear", align_corners=False)
 
 
-@lru_cache(maxsize=1)
+@kept("image tokens")
 def _clip(folder: Path, stamp: object, where: str, how: str) -> tuple[Any, Any]:
     """Return a vision tower, and its own preprocessing where that is asked for."""
     import transformers

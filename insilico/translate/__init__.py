@@ -52,6 +52,9 @@ def translate(
     set: Mapping[str, Any] | None = None,
     store: str | Path | None = None,
     device: str = "cpu",
+    batch: int | None = None,
+    compile: bool = False,
+    memory: int | str | None = None,
 ) -> Translation:
     """Encode one stimulus, adapt and decode the response, and write what comes out.
 
@@ -76,7 +79,8 @@ def translate(
     set : dict, optional
         Dotted keys to values that replace the preset's; see `load_chain`.
     store : path, optional
-    device : str
+    device, batch, compile, memory
+        How it is computed, see `insilico.step.computing`.
 
     Raises
     ------
@@ -88,8 +92,9 @@ def translate(
     forms = _forms(to)
     spec = named(what, text=text)
     folder = Folder(Path(out).expanduser())
-    with computing(device=device):
+    with computing(device=device, batch=batch, compile=compile, memory=memory):
         chain = _chain(preset, seed, forms, dict(set or {}), store)
+        chain.ready()
         stimuli = chain.stimuli(**spec).load()
         run = record(chain, spec, preset=preset, set=set, to=forms, seed=seed)
         key = short_digest("translation", run)

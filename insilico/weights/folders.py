@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from insilico.errors import WeightsError, listed
 from insilico.schema import canonical
 from insilico.weights import authors
+from insilico.weights.records import parts
 
 ROOT = "INSILICO_WEIGHTS"
 
@@ -169,8 +170,7 @@ def _digest(path: Path, stamps: tuple[tuple[Path, int, int], ...]) -> str:
     state = hashlib.blake2b(digest_size=16)
     for file, _, _ in stamps:
         state.update(canonical(file.relative_to(path).as_posix()).encode() + b"\0")
-        with file.open("rb") as opened:
-            for part in iter(lambda: opened.read(1 << 24), b""):
-                state.update(part)
+        for part in parts(file):
+            state.update(part)
         state.update(b"\0")
     return state.hexdigest()

@@ -8,21 +8,38 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from insilico.errors import WeightsError
+from insilico.step import progress
 from insilico.weights.wholeness import whole
 from insilico.weights.writing import write_json
 
 RECORD = "insilico-digests.json"
+PART, LARGE = 2**24, 2**28
+"""Bytes read at once; bytes of a file that takes long enough to tell of."""
 
 
 def sha256(path: Path) -> str:
     """Return the SHA-256 of a file's content."""
+    state = hashlib.sha256()
+    for part in parts(path):
+        state.update(part)
+    return state.hexdigest()
+
+
+def parts(path: Path) -> Iterator[bytes]:
+    """Read a file part by part; of a large one, `insilico.step.computing` hears how far it is."""
+    size, done = path.stat().st_size, 0
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while part := file.read(PART):
+            yield part
+            done += len(part)
+            if size > LARGE:
+                progress(f"digest of {path.name} (MB)", done // 10**6, size // 10**6)
 
 
 def recorded(room: Path) -> dict[str, dict[str, Any]]:

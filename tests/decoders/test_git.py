@@ -14,6 +14,7 @@ from insilico.decoders.git import Git, caption_tokens, write_captions
 from insilico.errors import ParameterError, SchemaError, WeightsError
 from insilico.phantom.scenes import draw_scene, render
 from insilico.schema import sample
+from insilico.step import computing
 from insilico.weights.folders import folder
 
 WORDS = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "red", "dog", "sky"]
@@ -87,7 +88,9 @@ def test_greedy_takes_the_likeliest_word_each_time(pictures):
 
     expected = [words_of(row[1:]) for row in said]
     assert write_captions(pictures, where) == expected
-    assert write_captions(pictures, where, batch=4) == expected
+    assert write_captions(pictures, where, most=4) == expected
+    with computing(batch=2):
+        assert write_captions(pictures, where) == expected
 
 
 def test_wide_beams_find_the_likeliest_caption_of_all_and_greedy_does_not(tiny, pictures):

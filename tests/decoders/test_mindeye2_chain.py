@@ -12,10 +12,11 @@ from insilico.decoders import KINDS
 from insilico.decoders.git import caption_tokens
 from insilico.decoders.mindeye2.converter import ClipConverter
 from insilico.decoders.mindeye2.model import MindEye2Model
-from insilico.decoders.mindeye2.stages import free, stage
+from insilico.decoders.mindeye2.stages import stage
 from insilico.decoders.mindeye2.step import MindEye2
 from insilico.errors import ParameterError, SchemaError, WeightsError
 from insilico.step import computing
+from insilico.weights.shelf import let_go
 
 ALL = ("ridge", "backbone", "clip_voxels", "prior")
 
@@ -23,7 +24,7 @@ ALL = ("ridge", "backbone", "clip_voxels", "prior")
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     yield str(tiny.write(tmp_path_factory.mktemp("published")))
-    free()
+    let_go()
 
 
 @pytest.fixture(scope="module")

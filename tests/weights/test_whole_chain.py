@@ -16,11 +16,11 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "decoders"))
 import tiny_mindeye2 as tiny
 from test_mindeye2_chain import quick, response
 
-from insilico.decoders.mindeye2.stages import free
 from insilico.decoders.unclip import UnclipConfig
 from insilico.spaces.tokens import ImageTokens, image_tokens, washed_out
 from insilico.weights.conversions import UNCLIP
 from insilico.weights.folders import folder
+from insilico.weights.shelf import let_go
 
 RUN = "final_multisubject_subj03"
 
@@ -32,7 +32,7 @@ def folders(tmp_path_factory):
     write_hub(ours, hub, RUN)
     (hub / "refiner").symlink_to(ours / "refiner")
     yield str(ours), str(hub)
-    free()
+    let_go()
 
 
 @pytest.mark.parametrize("voxels", tiny.VOXELS)

@@ -60,3 +60,9 @@ def entries(betas: np.ndarray, repeats: Repeats, repeat: int | None = None) -> n
         return betas[[repeat - 1]]
     padded = betas[[0, 0, 1]] if count == 2 else betas
     return padded if repeats == "outputs" else padded.mean(0, keepdims=True)
+
+
+def carried(response: xr.Dataset) -> dict[str, object]:
+    """Return the attributes of a response that its reconstruction keeps."""
+    kept = ("source", "note", "lesion", "perturbed", "subject")
+    return {name: response.attrs[name] for name in kept if name in response.attrs}

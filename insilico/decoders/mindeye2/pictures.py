@@ -36,3 +36,8 @@ def mixed(refined: torch.Tensor, blurry: torch.Tensor, share: float) -> torch.Te
 def as_bytes(pictures: torch.Tensor) -> np.ndarray:
     """Round float (n, 3, height, width) in [0, 1] to uint8 (n, height, width, 3)."""
     return pictures.mul(255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+
+
+def together(latent: tuple[int, ...]) -> int:
+    """Return how many latents of a shape are decoded together, if nobody says."""
+    return max(1, min(32, 2**13 // int(np.prod(latent[-2:]))))

@@ -19,6 +19,7 @@ from insilico.decoders.precision import Precision, in_full, products_in, require
 from insilico.decoders.pretrained import network
 from insilico.decoders.sampling import decoded_by, denoised, numbered, paced, truncated
 from insilico.errors import ParameterError, WeightsError
+from insilico.step import device
 from insilico.weights.folders import UNREADABLE
 
 NEGATIVE = (
@@ -239,4 +240,4 @@ def _read(tokenizer: Any, encoder: Any, texts: list[str]) -> Any:
     longest = encoder.config.max_position_embeddings
     how = {"padding": "max_length", "max_length": longest, "truncation": True}
     given = tokenizer(texts, return_tensors="pt", **how)["input_ids"]
-    return encoder(given.to(encoder.device), output_hidden_states=True)
+    return encoder(given.to(device()), output_hidden_states=True)

@@ -17,7 +17,6 @@ The captioner (``captioner/``) is GIT, see `insilico.decoders.git`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,9 @@ from insilico.decoders.unclip import UnclipDecoder
 from insilico.errors import WeightsError
 from insilico.step import compiling, device
 from insilico.weights.folders import folder, source, used
+from insilico.weights.memory import Plan
+from insilico.weights.offload import offloaded
+from insilico.weights.shelf import held, let_go
 
 FOLDERS = {"brain": "mindeye2", "prior": "mindeye2"}
 LOADERS: dict[str, Callable[[Path], Any]] = {
@@ -50,6 +52,8 @@ HALVED = {
 """The parts of a stage that may be kept in half precision; no autoencoder is."""
 LOOPED = {"prior": "net", "unclip": "unet", "refiner": "unet"}
 """The network of a stage that is called many times: the one worth compiling."""
+BESIDE = {"converter": ("converter", "captioner"), "captioner": ("converter", "captioner")}
+"""Networks that compute together with another, as one stage of a plan."""
 
 
 def stage(
@@ -58,6 +62,7 @@ def stage(
     precision: Precision = "fp32",
     tiled: bool = False,
     model: str | None = None,
+    plan: Plan | None = None,
 ) -> Any:
     """Return a stage's networks on the device that is set, loaded once.
 
@@ -72,6 +77,8 @@ def stage(
         Whether its autoencoder, if it has one, decodes tile by tile.
     model : str, optional
         Training run in an authors' folder.
+    plan : Plan, optional
+        Other networks are let go as it says, and this one comes block by block if it says so.
 
     Raises
     ------
@@ -79,7 +86,22 @@ def stage(
     """
     network = FOLDERS.get(name, name)
     path, known = folder(weights, network, model), used(weights, network, model)
-    return _loaded(name, path, known, device(), precision, tiled, compiling())
+    room = None if plan is None else _room(name, plan)
+    key = (path, known, device(), precision, tiled, compiling(), plan is not None, room)
+    return held(name, key, lambda: _loaded(name, path, precision, tiled, plan is not None, room))
+
+
+def make_room(name: str, plan: Plan | None) -> None:
+    """Let go of all networks that a plan does not hold while a stage computes."""
+    if plan is not None:
+        let_go(but={*plan.resident, *BESIDE.get(name, (name,))})
+
+
+def _room(name: str, plan: Plan) -> int | None:
+    """Return the bytes granted to a stage whose blocks come and go, None for a whole one."""
+    make_room(name, plan)
+    share = None if name == "converter" else plan[name]
+    return share.weights if share and share.offloaded else None
 
 
 def present(name: str, weights: str) -> bool:
@@ -90,26 +112,42 @@ def present(name: str, weights: str) -> bool:
         return False
 
 
-def free() -> None:
-    """Let go of all stages' networks."""
-    _loaded.cache_clear()
-
-
-@lru_cache(maxsize=len(LOADERS))
 def _loaded(
-    name: str,
-    path: Path,
-    weights: str,
-    where: str,
-    precision: Precision,
-    tiled: bool,
-    compiling: bool,
+    name: str, path: Path, precision: Precision, tiled: bool, sliced: bool, room: int | None
 ) -> Any:
-    made = LOADERS[name](path).to(where)
-    for part in HALVED.get(name, ()):
+    return prepared(name, LOADERS[name](path), precision, tiled, sliced, room)
+
+
+def prepared(
+    name: str,
+    made: Any,
+    precision: Precision,
+    tiled: bool = False,
+    sliced: bool = False,
+    room: int | None = None,
+) -> Any:
+    """Bring a stage's networks to the device, in the precision that they are kept in.
+
+    Parameters
+    ----------
+    name : str
+    made : Module
+    precision : {"fp32", "fp16", "bf16"}
+    tiled : bool
+        Whether its autoencoder decodes tile by tile.
+    sliced : bool
+        Whether its autoencoder takes one item after the other, whatever the batch.
+    room : int, optional
+        Bytes of the device that it may take: its blocks come and go.
+    """
+    for part in HALVED.get(name, ()):  # first: a device need not hold it in full
         stored_in(made.get_submodule(part), precision)
     if hasattr(made, "vae"):
         (made.vae.enable_tiling if tiled else made.vae.disable_tiling)()
+        (made.vae.enable_slicing if sliced else made.vae.disable_slicing)()
+    if room is not None:
+        return offloaded(made, room, device())
+    made = made.to(device())
     if name in LOOPED:
         compiled(made.get_submodule(LOOPED[name]))
     return made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -12,17 +13,19 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 from torch import nn
 
 from insilico.decoders.git import LONGEST, PUBLISHED_LENGTH, caption_tokens, write_captions
-from insilico.decoders.mindeye2.betas import Repeats, betas_of, entries
+from insilico.decoders.mindeye2.betas import Repeats, betas_of, carried, entries
 from insilico.decoders.mindeye2.entry import entry_digest, refuse_seen, stand_in, trained
 from insilico.decoders.mindeye2.model import MindEye2Model, Outputs, read_config
-from insilico.decoders.mindeye2.pictures import as_bytes, as_stored, mixed, resized
+from insilico.decoders.mindeye2.needs import planned
+from insilico.decoders.mindeye2.pictures import as_bytes, as_stored, mixed, resized, together
 from insilico.decoders.mindeye2.published import position, subject_of
-from insilico.decoders.mindeye2.stages import FOLDERS, present, stage
+from insilico.decoders.mindeye2.stages import FOLDERS, make_room, present, stage
 from insilico.decoders.precision import Precision, products_in, require_finite
 from insilico.errors import WeightsError
 from insilico.schema import check, require_varying, short_digest
-from insilico.step import Step, batches, device, generator
-from insilico.weights.folders import folder, used
+from insilico.step import Item, Step, batches, device, generator, memory
+from insilico.weights.folders import folder, source, used
+from insilico.weights.memory import Plan
 
 BATCH = 32
 NOISE = 2**26
@@ -152,7 +155,24 @@ class MindEye2(Step):
         return "; ".join(said)
 
     def _stage(self, name: str) -> Any:
-        return stage(name, self.weights, self.precision, self.tiled, self.model)
+        return stage(name, self.weights, self.precision, self.tiled, self.model, self._plan())
+
+    def _plan(self, found: Callable[..., Path] = folder) -> Plan | None:
+        """Return how the memory that `computing` sets is shared, None where none is set."""
+        if memory() is None:
+            return None
+        paths = {name: found(self.weights, name, self.model) for name in self.digests()}
+        there = {name: path for name, path in paths.items() if path.is_dir()}
+        return planned(there, self.precision, self.tiled)
+
+    def ready(self) -> None:
+        """Raise if the memory that `computing` sets is too little; converts nothing."""
+        self._plan(source)
+
+    def _batches(self, name: str, items: Iterable[Item], size: int, what: str) -> Iterator[list]:
+        plan = self._plan()
+        most = None if plan is None else plan[name].batch
+        return batches(items, most or size, what, most)
 
     def _rng(self, stage: str, stimulus: object, draw: int) -> np.random.Generator:
         return generator(self.seed, "mindeye2", stage, stimulus, draw)
@@ -186,7 +206,7 @@ class MindEye2(Step):
         prior = self.sampled(outputs.backbone, stimuli)
         made = self._made(outputs, prior, stimuli)
         attrs = {"decoder": self.kind, "seed": self.seed, "weights": short_digest(weights)}
-        attrs |= {"variant": self.variant, **_carried(response)}
+        attrs |= {"variant": self.variant, **carried(response)}
         coords = {"stimulus": stimuli, "draw": np.arange(self.draws)}
         return check(xr.Dataset(made, coords=coords, attrs=attrs), "reconstruction")
 
@@ -236,7 +256,7 @@ class MindEye2(Step):
         enter = model.ridge.linears[subject]
         if self.entry:
             enter = stand_in(enter, self.entry, used(self.weights, "mindeye2", self.model))
-        for rows in batches(range(given.shape[1]), BATCH, "brain"):
+        for rows in self._batches("brain", range(given.shape[1]), BATCH, "brain"):
             parts.append(self._averaged(model, given[:, rows], enter))
             here = [names[row] for row in rows]
             require_finite(parts[-1].backbone, here, "backbone tokens", self.precision)
@@ -297,7 +317,7 @@ class MindEye2(Step):
         prior = self._stage("prior")
         shape = (prior.draws(self.prior_steps), *backbone.shape[1:])
         size, made = max(1, min(BATCH, NOISE // int(np.prod(shape)))), []
-        for part in batches(self._items(stimuli), size, "prior"):
+        for part in self._batches("prior", self._items(stimuli), size, "prior"):
             draws = [self._rng("prior", stimuli[k], d).standard_normal(shape) for k, d in part]
             noise = torch.from_numpy(np.stack(draws, 1).astype(np.float32)).to(device())
             brain = backbone[[k for k, _ in part]].to(device())
@@ -318,11 +338,12 @@ class MindEye2(Step):
 
     def _images(self, tokens: torch.Tensor, stimuli: list[str]) -> torch.Tensor:
         decoder, made = self._stage("unclip"), []
-        size = _batch_of(decoder.latent_shape)
-        for part in batches(self._items(stimuli), size, "decode"):
+        size = together(decoder.latent_shape)
+        for part in self._batches("unclip", self._items(stimuli), size, "decode"):
             given = torch.stack([tokens[k, draw] for k, draw in part]).to(device())
             draws = [self._rng("unclip", stimuli[k], draw) for k, draw in part]
-            noise = _there(decoder.drawn(draws, given.shape[1:]))
+            noise = decoder.drawn(draws, given.shape[1:])
+            noise = {name: values.to(device()) for name, values in noise.items()}
             how = {"steps": self.steps, "guidance": self.guidance, "precision": self.precision}
             pictures = decoder.sample(given, **noise, **how)
             made.append(as_stored(pictures, self.size).cpu())
@@ -334,9 +355,11 @@ class MindEye2(Step):
             return []
         captioner = folder(self.weights, "captioner")
         if self.captioned == "pictures":
-            return write_captions(as_bytes(image), captioner, BATCH, self.beams, LONGEST)
+            make_room("captioner", plan := self._plan())
+            most = None if plan is None else plan["captioner"].batch
+            return write_captions(as_bytes(image), captioner, self.beams, LONGEST, most)
         converter, words = self._stage("converter"), []
-        for part in batches(prior.flatten(0, 1), BATCH, "caption"):
+        for part in self._batches("captioner", prior.flatten(0, 1), BATCH, "caption"):
             with products_in(self.precision):
                 converted = converter(torch.stack(part).to(device())).float()
             words += caption_tokens(converted, captioner, self.beams, PUBLISHED_LENGTH)
@@ -354,31 +377,19 @@ class MindEye2(Step):
         unclip: Any = None if here else self._stage("unclip")
         own = here or tuple(latent.shape[1:]) != unclip.latent_shape
         decoder: Any = self._stage("blurry") if own else unclip
-        parts = batches(latent, _batch_of(tuple(latent.shape[1:])), "blurry")
+        size, name = together(tuple(latent.shape[1:])), "blurry" if own else "unclip"
+        parts = self._batches(name, latent, size, "blurry")
         return torch.cat([decoder.pictures(torch.stack(p).to(device())).cpu() for p in parts])
 
     def _refined(self, image: torch.Tensor, words: list[str], stimuli: list[str]) -> torch.Tensor:
         refiner, made = self._stage("refiner"), []
         numbered = list(enumerate(self._items(stimuli)))
-        for part in batches(numbered, _batch_of(refiner.latent_shape), "refine"):
+        size = together(refiner.latent_shape)
+        for part in self._batches("refiner", numbered, size, "refine"):
             rows = [row for row, _ in part]
             draws = [self._rng("refiner", stimuli[k], draw) for _, (k, draw) in part]
-            noise = _there(refiner.drawn(draws))
+            noise = {k: values.to(device()) for k, values in refiner.drawn(draws).items()}
             said, given = [words[row] for row in rows], image[rows].to(device())
             refined = refiner.refined(given, said, **noise, precision=self.precision)
             made.append(resized(refined, image.shape[-1]).cpu())
         return torch.cat(made)
-
-
-def _batch_of(latent: tuple[int, ...]) -> int:
-    """Return how many latents of this shape a step decodes together, if nobody says."""
-    return max(1, min(BATCH, 2**13 // int(np.prod(latent[-2:]))))
-
-
-def _there(noise: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {name: values.to(device()) for name, values in noise.items()}
-
-
-def _carried(response: xr.Dataset) -> dict[str, object]:
-    kept = ("source", "note", "lesion", "perturbed", "subject")
-    return {name: response.attrs[name] for name in kept if name in response.attrs}
