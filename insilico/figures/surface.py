@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import xarray as xr
 from matplotlib import colormaps
@@ -74,21 +76,31 @@ def surface_map(
         top = float(np.nanpercentile(np.abs(values), 98)) or 1.0
         limits = (-top, top)
     figure = sheet(DOUBLE_MM, 52)
-    panels = figure.subplots(1, 4)
+    four_views(figure, list(figure.subplots(1, 4)), values, label, limits, cmap)
+    figure.suptitle(title, fontsize=7, x=0.01, ha="left")
+    return figure
+
+
+def four_views(
+    figure: Figure,
+    panels: list[Any],
+    values: np.ndarray,
+    label: str,
+    limits: tuple[float, float],
+    cmap: str,
+    named: bool = True,
+) -> None:
+    """Draw a map on four axes with one colour bar beside them; `named` writes the views below."""
     colours = vertex_colours(values, limits, cmap)
     for axes, (hemi, side) in zip(panels, VIEWS, strict=True):
         view(axes, colours, hemi, side)
         lateral = (hemi == "L") == (side == -1)
-        axes.set_title(
-            f"{'left' if hemi == 'L' else 'right'} {'lateral' if lateral else 'medial'}", y=-0.2
-        )
-    bar = figure.colorbar(
-        ScalarMappable(Normalize(*limits), cmap), ax=panels, shrink=0.6, aspect=18, pad=0.01
-    )
+        told = f"{'left' if hemi == 'L' else 'right'} {'lateral' if lateral else 'medial'}"
+        axes.set_title(told if named else "", y=-0.2)
+    mappable = ScalarMappable(Normalize(*limits), cmap)
+    bar = figure.colorbar(mappable, ax=panels, shrink=0.7, aspect=18, pad=0.01)
     bar.set_label(label)
     bar.outline.set_linewidth(0.4)
-    figure.suptitle(title, fontsize=7, x=0.01, ha="left")
-    return figure
 
 
 @styled

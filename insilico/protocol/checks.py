@@ -9,8 +9,8 @@ from typing import Any
 
 from insilico.errors import ParameterError, not_one_of
 from insilico.protocol.document import Loc
-from insilico.protocol.expand import CHANGEABLE, changed, curve_of, rows_of
-from insilico.protocol.inputs import inputs, needs
+from insilico.protocol.expand import ALL, CHANGEABLE, all_pairs, changed, curve_of, rows_of
+from insilico.protocol.inputs import inputs, needs, used
 from insilico.protocol.leakage import leaks
 from insilico.protocol.model import CHAIN, Protocol
 from insilico.protocol.regions import bound, region_complaints
@@ -23,6 +23,12 @@ DRAWS = {
     "surface_gap": "encoding_accuracy",
     "lesion_effects": "paired",
     "translation_levels": "levels",
+    "ceilings": "noise_ceiling",
+    "cross_subject": "cross_subject",
+    "score_spread": "levels",
+    "stages": "discriminability",
+    "scaling_curves": "scaling",
+    "encoding_gap": "encoding_gap",
 }
 """The kind of statistic that a figure draws, where it needs one."""
 
@@ -45,7 +51,7 @@ def statistic_of(protocol: Protocol, figure: dict[str, Any]) -> str | None:
 
 def cross_checks(protocol: Protocol) -> Iterator[Complaint]:
     """Yield complaints of a protocol whose shape is right."""
-    steps = list(_chain(protocol))
+    steps = [*_asked(protocol), *_chain(protocol)]
     for name in protocol.conditions:
         steps += _condition(protocol, name)
     yield from steps or leaks(protocol)
@@ -55,12 +61,26 @@ def cross_checks(protocol: Protocol) -> Iterator[Complaint]:
     yield from _figures(protocol)
 
 
+def _asked(protocol: Protocol) -> Iterator[Complaint]:
+    """Yield what is asked of conditions that are not there, or of a chain without a decoder."""
+    if not protocol.conditions and not protocol.statistics:
+        yield ("conditions",), "none, and no statistics: name what is decoded, or what is estimated"
+    elif not protocol.conditions and protocol.scores:
+        yield ("scores",), "they are of conditions, and there are none: add conditions"
+    for name, condition in protocol.conditions.items():
+        for section in ("encoder", "decoder") if condition.source == "encoder" else ("decoder",):
+            if not changed(protocol, condition, section):
+                yield ("conditions", name), f"it needs '{section}': add it, or a preset"
+
+
 def _chain(protocol: Protocol) -> Iterator[Complaint]:
+    needed = used(protocol)
     for section in CHAIN:
         spec = getattr(protocol, section)
         if spec is not None:
-            yield from complaints(section, _bound(protocol, section, spec), (section,))
-    if protocol.adapter is not None:
+            bound_spec, files = _bound(protocol, section, spec), section in needed
+            yield from complaints(section, bound_spec, (section,), files=files)
+    if protocol.adapter is not None and "adapter" in needed:
         yield from _pairs(protocol, protocol.adapter, ("adapter",))
 
 
@@ -83,8 +103,48 @@ def _pairs(protocol: Protocol, adapter: dict[str, Any], loc: Loc) -> Iterator[Co
     half = adapter.get("half")
     if half is not None and not re.fullmatch(r"[1-9]\d*[ab]", str(half)):
         yield (*loc, "half"), f"met {half!r}; allowed: a dealing and a side, such as 1a and 1b"
-    if pairs is None or not _whole(pairs, least=2):
-        yield (*loc, "pairs"), f"met {pairs!r}; allowed: a whole number of pairs, at least 2"
+    several, sizes = loc[0] == "conditions", _listed(pairs)
+    plain = not isinstance(pairs, list) and pairs != ALL
+    if not (several or plain) or not sizes or not all(map(_size, sizes)):
+        lists = ", all, or a list of these" if several else ""
+        wanted = f"a whole number of pairs, at least 2{lists}"
+        yield (*loc, "pairs"), f"met {pairs!r}; allowed: {wanted}"
+    else:
+        yield from _drawn(protocol, adapter, loc)
+
+
+def _drawn(protocol: Protocol, adapter: dict[str, Any], loc: Loc) -> Iterator[Complaint]:
+    """Yield what is wrong with random draws of pairs."""
+    draws, sizes = _listed(adapter.get("draw", 0)), _listed(adapter["pairs"])
+    if not draws or not all(_whole(draw, least=0) for draw in draws) or _repeats(draws):
+        met = f"met {adapter['draw']!r}; allowed: a whole number"
+        yield (*loc, "draw"), f"{met}, or (in a condition) a list of different ones"
+        return
+    if isinstance(adapter.get("draw"), list) and loc[0] != "conditions":
+        yield (*loc, "draw"), "a list of draws stands for conditions: write it in a condition"
+        return
+    if protocol.training is None or ("draw" not in adapter and ALL not in sizes):
+        return
+    held = all_pairs(protocol)
+    if not held and ALL in sizes:
+        yield (*loc, "pairs"), "'all' of how many? The training cannot be counted; write a number"
+    most = max((size for size in sizes if size != ALL), default=0)
+    if held and most > held:
+        yield (*loc, "pairs"), f"asks for {most} pairs, and 'training' shows {held} stimuli"
+    if _repeats([held if size == ALL else size for size in sizes]):
+        yield (*loc, "pairs"), f"{sizes} names a number twice ('all' is {held}): name each once"
+
+
+def _listed(value: object) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _repeats(values: list[Any]) -> bool:
+    return len(set(values)) < len(values)
+
+
+def _size(value: object) -> bool:
+    return value == ALL or _whole(value, least=2)
 
 
 def _learns(adapter: dict[str, Any]) -> bool:
@@ -255,6 +315,9 @@ def _figures(protocol: Protocol) -> Iterator[Complaint]:
                 loc,
                 f"{spec['kind']} draws a statistic of kind {wanted}, and there is none: add one",
             )
+        for asked in _listed(spec.get("beside", [])):
+            if str(asked) not in protocol.statistics:
+                yield (*loc, "beside"), not_one_of("statistic", asked, protocol.statistics)
         yield from _figure_options(spec, loc)
 
 

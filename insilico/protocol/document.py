@@ -150,7 +150,7 @@ def merged(below: Document, above: Document) -> Document:
     return Document(merge(below.data, above.data), marks, above.name)
 
 
-KEPT = ("pairs", "half")
+KEPT = ("pairs", "draw", "half")
 """Keys of a section that no kind of step knows."""
 
 

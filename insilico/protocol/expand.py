@@ -1,4 +1,4 @@
-"""Conditions one by one: `each` region, every control and level, each laid over the chain."""
+"""Conditions one by one: `each` region, every control, level and draw of pairs, over the chain."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Any
 from insilico.protocol.document import merge
 from insilico.protocol.model import CHAIN, Condition, Protocol, Spec
 from insilico.protocol.regions import EACH, PAIRS, bound, expanded
-from insilico.protocol.steps import kinds
+from insilico.protocol.steps import build, kinds
 
 NONE = -1
+ALL = "all"
 CHANGEABLE = tuple(section for section in CHAIN if section != "training")
 
 
@@ -37,6 +38,8 @@ class Row:
     perturb : dict, optional
     notes : tuple of str
         Which atlas stands for which.
+    pairs, draw : int
+        Of the adapter, where the condition goes through several; 0 and -1 where it does not.
     level : float, optional
         Of a curve: the fraction, dose or weight.
     refit : bool
@@ -53,6 +56,8 @@ class Row:
     chain: dict[str, Spec]
     perturb: Spec | None
     notes: tuple[str, ...] = ()
+    pairs: int = 0
+    draw: int = NONE
     level: float | None = None
     refit: bool = False
     variant: str = ""
@@ -67,6 +72,15 @@ def rows_of(protocol: Protocol, base: str) -> list[Row]:
     """Return the conditions that one name in the file stands for."""
     condition = protocol.conditions[base]
     chain = {key: spec for key in CHANGEABLE if (spec := changed(protocol, condition, key))}
+    return [
+        replace(row, name=row.name + suffix, chain={**row.chain, **adapter}, pairs=pairs, draw=draw)
+        for row in _perturbed(protocol, base, chain)
+        for suffix, adapter, pairs, draw in _adapters(protocol, chain)
+    ]
+
+
+def _perturbed(protocol: Protocol, base: str, chain: dict[str, Spec]) -> list[Row]:
+    condition = protocol.conditions[base]
     whole = Row(base, base, "", NONE, condition.source, chain, None, variant=condition.variant)
     if condition.perturb is None:
         return [whole]
@@ -97,6 +111,32 @@ def _levels(whole: Row, perturb: Spec, many: bool) -> list[Row]:
             for suffix, one in _controls(spec)
         ]
     return found
+
+
+Sized = tuple[str, dict[str, Spec], int, int]
+
+
+def _adapters(protocol: Protocol, chain: Mapping[str, Spec]) -> list[Sized]:
+    """Return the sizes and draws of pairs that a condition goes through."""
+    adapter = chain.get("adapter", {})
+    sizes, draws = adapter.get("pairs"), adapter.get("draw")
+    if not isinstance(sizes, list) and not isinstance(draws, list):
+        plain = sizes == ALL
+        spec = {**adapter, "pairs": all_pairs(protocol)} if plain else adapter
+        return [("", {"adapter": spec} if adapter else {}, 0, NONE)]
+    found: list[Sized] = []
+    for size in sizes if isinstance(sizes, list) else [sizes]:
+        n = all_pairs(protocol) if size == ALL else int(size or 0)
+        for draw in draws if isinstance(draws, list) else [draws]:
+            spec = {**adapter, "pairs": n} | ({} if draw is None else {"draw": draw})
+            suffix = f"/{n}" + ("" if draw is None else f"/{draw}")
+            found.append((suffix, {"adapter": spec}, n, NONE if draw is None else draw))
+    return found
+
+
+def all_pairs(protocol: Protocol) -> int:
+    """Return how many stimuli the training holds; 0 where they cannot be counted ahead."""
+    return len(build("stimuli", protocol.training).ids() or ()) if protocol.training else 0
 
 
 def _number(level: Any) -> float | None:

@@ -8,11 +8,36 @@ from typing import Any
 from insilico.errors import not_one_of
 from insilico.protocol.document import Loc, merge
 from insilico.protocol.expand import rows_of
-from insilico.protocol.model import Protocol, Spec
+from insilico.protocol.model import CHAIN, ONWARD, Protocol, Spec
 from insilico.protocol.steps import Complaint, build, complaints, kinds, takes
 from insilico.step import Step
 
 NO_RECORDING = "it needs measured responses: add 'recording', or a preset"
+NO_ENCODER = "it needs predicted responses: add 'encoder', or a preset"
+DECODED = ("stimuli", "recording", "decoder", *ONWARD)
+"""Sections that a condition of measured responses goes through."""
+BEHIND = {
+    "prediction": ("encoder",),
+    "calibrated": ("encoder", "training", "recording"),
+    "adapted": ("encoder", "training", "recording", "adapter"),
+    "voxels": ("recording",),
+    "measured": ("recording",),
+    "subjects": ("recording",),
+}
+"""Name of a statistic's input to the sections behind it."""
+
+
+def used(protocol: Protocol) -> set[str]:
+    """Return the sections of the chain whose files some condition or statistic needs."""
+    found = {"stimuli"}
+    for condition in protocol.conditions.values():
+        measured = condition.source == "recording" and condition.perturb is None
+        found |= {*(DECODED if measured else CHAIN)}
+    for spec in protocol.statistics.values():
+        known = spec.get("kind") in list(kinds("statistics"))
+        for needed in needs("statistics", spec["kind"]) if known else ():
+            found |= {*BEHIND.get(needed, ())}
+    return found
 
 
 def inputs(protocol: Protocol, spec: Spec, loc: Loc) -> Iterator[Complaint]:
@@ -53,14 +78,27 @@ def _reconstructions(protocol: Protocol, spec: Spec, loc: Loc) -> Iterator[Compl
 
 
 def _prediction(protocol: Protocol, spec: Spec, loc: Loc) -> Iterator[Complaint]:
-    if "encoder" in spec:
-        encoder = merge({"it": protocol.encoder}, {"it": spec["encoder"]})["it"]
+    if protocol.encoder is None and "encoder" not in spec:
+        yield loc, NO_ENCODER
+    elif "encoder" in spec:
+        encoder = merge({"it": protocol.encoder or {}}, {"it": spec["encoder"]})["it"]
         yield from complaints("encoder", encoder, (*loc, "encoder"))
 
 
 def _adapted(protocol: Protocol, spec: Spec, loc: Loc) -> Iterator[Complaint]:
+    yield from _prediction(protocol, spec, loc)
     if protocol.adapter is None:
         yield loc, "it measures an adapter, and there is none: add 'adapter', or a preset"
+
+
+def _calibrated(protocol: Protocol, spec: Spec, loc: Loc) -> Iterator[Complaint]:
+    """Yield what a subject model lacks; its encoder and recording have complaints of their own."""
+    adapter = protocol.adapter or {}
+    if not adapter or not getattr(kinds("adapter")[adapter["kind"]], "learns", True):
+        met = repr(adapter["kind"]) if adapter else "none"
+        yield loc, f"it fits the chain's adapter to the subject's own vertices; met {met}: add one"
+    elif protocol.training is None or not isinstance(adapter.get("pairs"), int):
+        yield loc, "it is fitted on measured pairs: add 'training' and adapter.pairs, or a preset"
 
 
 def _adapter(protocol: Protocol, spec: Spec, loc: Loc) -> Iterator[Complaint]:
@@ -69,6 +107,9 @@ def _adapter(protocol: Protocol, spec: Spec, loc: Loc) -> Iterator[Complaint]:
 
 
 def _entry(protocol: Protocol, spec: Spec, loc: Loc) -> Iterator[Complaint]:
+    if protocol.decoder is None:
+        yield loc, "it reads out a decoder's entry: add 'decoder', or a preset"
+        return
     kind = protocol.decoder["kind"]
     if not hasattr(kinds("decoder")[kind], "entry_of"):
         yield (*loc, "readout"), f"decoder '{kind}' has no linear entry; mindeye2 has"
@@ -106,6 +147,7 @@ INPUTS: dict[str, Callable[[Protocol, dict[str, Any], Loc], Iterator[Complaint]]
     "reconstructions": _reconstructions,
     "prediction": _prediction,
     "adapted": _adapted,
+    "calibrated": _calibrated,
     "training": _adapted,
     "adapter": _adapter,
     "entry": _entry,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import xarray as xr
@@ -30,6 +30,8 @@ class Join(Step):
         What `stability` changed in each condition.
     notes : tuple of str
         Which atlas stands for which: notes on the protocol, not on a condition.
+    pairs, draws : tuple of int, optional
+        How many pairs each adapter was fitted on, and which draw of them; see `Row`.
     """
 
     kind: ClassVar[str] = "join"
@@ -41,6 +43,8 @@ class Join(Step):
     level: tuple[float | None, ...] = ()
     variant: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    pairs: tuple[int, ...] = ()
+    draws: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, rows: Iterable[Row]) -> Join:
@@ -51,7 +55,14 @@ class Join(Step):
         notes = tuple(dict.fromkeys(note for row in rows for note in row.notes))
         level, variant = zip(*((row.level, row.variant) for row in rows), strict=True)
         labelled = {"condition": condition, "name": name, "region": region, "colour": colour}
-        return cls(**labelled, level=level, variant=variant, notes=notes)
+        sizes = {"pairs": tuple(r.pairs for r in rows), "draws": tuple(r.draw for r in rows)}
+        own = sizes if any(sizes["pairs"]) else {}
+        return cls(**labelled, level=level, variant=variant, notes=notes, **own)
+
+    def identity(self) -> dict[str, Any]:
+        """Return all parameters; pairs only where conditions go through several numbers of them."""
+        own = ("pairs", "draws")
+        return {k: v for k, v in super().identity().items() if k not in own or self.pairs}
 
     def __call__(self, *scores: xr.Dataset) -> xr.Dataset:
         """Return one score, (condition, stimulus, draw, metric).
@@ -79,6 +90,9 @@ class Join(Step):
             chance=("metric", chance.mean("condition").values),
             chance_of_condition=(("condition", "metric"), chance.values),
         )
+        if self.pairs:
+            drawn = {"pairs": list(self.pairs), "pairs_draw": list(self.draws)}
+            joined = joined.assign_coords({k: ("condition", v) for k, v in drawn.items()})
         if any(level is not None for level in self.level):
             level = [np.nan if one is None else one for one in self.level]
             joined = joined.assign_coords(level=("condition", level))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from insilico.errors import InsilicoError, listed
-from insilico.protocol.expand import changed
+from insilico.protocol.expand import ALL, changed
 from insilico.protocol.model import Protocol, Spec
 from insilico.protocol.regions import bound
 from insilico.protocol.steps import Complaint, build, kinds
@@ -47,9 +47,12 @@ def _fitted_on(protocol: Protocol, adapter: Spec) -> list[str]:
     if not getattr(step, "learns", True):
         return list(step.fitted_on()) if hasattr(step, "fitted_on") else []
     training = protocol.training or {}
+    sizes = adapter["pairs"] if isinstance(adapter["pairs"], list) else [adapter["pairs"]]
+    if "draw" in adapter or ALL in sizes:
+        return _ids(build("stimuli", training))
     if "n" in kinds("stimuli")[training["kind"]].model_fields:
-        training = {**training, "n": adapter["pairs"]}
-    return _ids(build("stimuli", training))[: adapter["pairs"]]
+        training = {**training, "n": max(sizes)}
+    return _ids(build("stimuli", training))[: max(sizes)]
 
 
 def _ids(step: Step) -> list[str]:

@@ -45,13 +45,13 @@ class Protocol(BaseModel):
     stimuli, training : dict
         What is shown; what adapters and training means are fitted on (`adapter.pairs` of them).
     recording, encoder, adapter, decoder : dict
-        The chain.
+        The chain. Only what conditions and statistics need must be there.
     captioner, sound : dict
         What is made of the decoded pictures, and of their captions.
     bindings : dict
         Atlas names that stand for others: ``{yeo7: phantom7}``.
     conditions : dict
-        Name to `Condition`.
+        Name to `Condition`; none where statistics ask of responses alone.
     stability : dict
         What the conditions are repeated over, see `insilico.protocol.stability`.
     scores, statistics, figures
@@ -65,13 +65,13 @@ class Protocol(BaseModel):
     stimuli: Spec
     training: Spec | None = None
     recording: Spec | None = None
-    encoder: Spec
+    encoder: Spec | None = None
     adapter: Spec | None = None
-    decoder: Spec
+    decoder: Spec | None = None
     captioner: Spec | None = None
     sound: Spec | None = None
     bindings: dict[str, str] = {}
-    conditions: Annotated[dict[Name, Condition], Field(min_length=1)]
+    conditions: dict[Name, Condition] = {}
     stability: Spec | None = None
     scores: tuple[str | Spec, ...] = ()
     statistics: dict[Name, Spec] = {}

@@ -10,12 +10,15 @@ from insilico.job import Job
 from insilico.perturbations.leverage import Leverage
 from insilico.protocol.branches import Branch, Plan
 from insilico.protocol.document import merge
+from insilico.protocol.draws import Drawn
 from insilico.protocol.expand import Row, rows
 from insilico.protocol.first import First
 from insilico.protocol.half import Half
 from insilico.protocol.join import Join, Subjects
 from insilico.protocol.model import CHAIN, ONWARD, Protocol, Spec
+from insilico.protocol.own import Calibrated
 from insilico.protocol.regions import bound
+from insilico.protocol.resolved import resolved
 from insilico.protocol.shown import AsShown
 from insilico.protocol.steps import build, called, kinds, takes
 from insilico.schema import canonical
@@ -24,7 +27,7 @@ from insilico.step import Step
 SEEDED = ("decoder", *ONWARD)
 REFIT = "the adapter is fitted again on pairs with the same perturbation"
 MEASURED_STIMULI = {"split": "test", "n": 300}
-"""What a statistic on responses shows, if it does not say; own files are shown as they are."""
+"""What a statistic shows beside conditions, if it does not say; own files as they are."""
 
 
 def plan(protocol: Protocol) -> Plan:
@@ -72,8 +75,10 @@ class Planner:
         return self.job(f"stimuli {_told(spec)}", self.step("stimuli", spec))
 
     def training(self, adapter: Spec) -> Job:
-        """Return the job of the stimuli of an adapter's pairs."""
+        """Return the job of the stimuli of an adapter's pairs, or of all that they are drawn of."""
         training, n = self.protocol.training or {}, adapter["pairs"]
+        if "draw" in adapter:
+            return self.stimuli(training)
         if "n" in _fields(training):
             return self.stimuli({**training, "n": n})
         return self.job(f"{_told(training)} {n}", First(n=n), self.stimuli(training))
@@ -96,10 +101,8 @@ class Planner:
         step = self.step("adapter", adapter)
         if not getattr(step, "learns", True):
             return self.job("load adapter", step, method="load")
-        shown = self.training(adapter)
-        source = self.encoded(adapter.get("encoder") or chain["encoder"], shown)
-        target = self.recorded(chain["recording"], shown, "voxels", "mean")
         name = f"fit {adapter['kind']}"
+        source, target = self.pairs(chain, "voxels")
         if perturbed is not None:
             name, source = f"{name} {perturbed.name}", self.perturbed(perturbed, source)
         if half := adapter.get("half"):
@@ -108,6 +111,24 @@ class Planner:
                 self.job(f"{job.name} {half}", Half.of(half), job) for job in (source, target)
             )
         return self.job(name, step, source, target, method="fit")
+
+    def pairs(self, chain: Mapping[str, Spec], space: str) -> list[Job]:
+        """Return the jobs of the synthetic and the measured responses that an adapter learns."""
+        adapter = chain["adapter"]
+        shown, encoder = self.training(adapter), adapter.get("encoder") or chain["encoder"]
+        source = self.encoded(encoder, shown)
+        target = self.recorded(chain["recording"], shown, space, "mean")
+        n, draw = adapter["pairs"], adapter.get("draw")
+        if draw is None or n == len(shown.step.ids() or ()):
+            return [source, target]  # all of them: draws do not differ
+        step, name = Drawn(n=n, seed=draw), f"draw {n} of {_shown(shown)}"
+        return [self.job(name, step, one) for one in (source, target)]
+
+    def calibrated(self, prediction: Job) -> Job:
+        """Return the job of the average prediction calibrated to the subject's own vertices."""
+        chain = self._chain()
+        step = Calibrated.by(self.step("adapter", chain["adapter"]))
+        return self.job("calibrate", step, prediction, *self.pairs(chain, "fsaverage5"))
 
     def background(self, chain: Mapping[str, Spec], source: str) -> list[Job]:
         """Return the job of responses to training stimuli, for fills that are means."""
@@ -237,39 +258,48 @@ class Planner:
     def _input(self, what: str, spec: Spec, score: Job | None) -> Job:
         if what == "scores" and score is not None:
             return score
-        protocol = self.protocol
-        usual = {k: v for k, v in MEASURED_STIMULI.items() if k in _fields(protocol.stimuli)}
-        shown = spec.get("stimuli") or usual
-        stimuli = self.stimuli(merge({"it": protocol.stimuli}, {"it": shown})["it"])
-        recording = protocol.recording or {}
+        known = _fields(self.protocol.stimuli) if self.protocol.conditions else ()
+        shown = spec.get("stimuli") or {k: v for k, v in MEASURED_STIMULI.items() if k in known}
+        stimuli = self.stimuli(merge({"it": self.protocol.stimuli}, {"it": shown})["it"])
+        made = self._of_chain(what) or self._of_stimuli(what, spec, stimuli)
+        if made is None:
+            raise TypeError(f"a statistic cannot be given '{what}'")
+        return made
+
+    def _of_stimuli(self, what: str, spec: Spec, stimuli: Job) -> Job | None:
+        """Return the job of responses to a statistic's stimuli."""
+        recording, encoder = self.protocol.recording or {}, self.protocol.encoder or {}
         if what == "prediction":
-            own = spec.get("encoder") or {}
-            return self.encoded(merge({"it": protocol.encoder}, {"it": own})["it"], stimuli)
-        if what == "measured":
-            return self.recorded(recording, stimuli, "fsaverage5", "keep")
-        if what == "voxels":
-            return self.recorded(recording, stimuli, "voxels", "keep")
+            encoder = merge({"it": encoder}, {"it": spec.get("encoder") or {}})["it"]
+            return self.encoded(encoder, stimuli)
+        if what == "calibrated":
+            return self.calibrated(self.encoded(encoder, stimuli))
         if what == "adapted":
-            chain = self._chain()
-            return self._adapted_by(chain, _shown(stimuli), self.encoded(chain["encoder"], stimuli))
+            return self._adapted_by(self._chain(), _shown(stimuli), self.encoded(encoder, stimuli))
+        if what in ("measured", "voxels"):
+            space = "fsaverage5" if what == "measured" else "voxels"
+            return self.recorded(recording, stimuli, space, "keep")
+        if what == "subjects":
+            each = [{**recording, "subject": subject} for subject in spec["subjects"]]
+            found = [self.recorded(one, stimuli, "fsaverage5", "mean") for one in each]
+            return self.job("join subjects", Subjects(), *found)
+        return None
+
+    def _of_chain(self, what: str) -> Job | None:
+        """Return the job of something fitted, whatever a statistic shows."""
         if what == "adapter":
             return self.fitted(self._chain())
         if what == "training":
             return self.background(self._chain(), "encoder")[0]
         if what == "entry":
-            step = self.step("decoder", protocol.decoder, seeded=True)
+            step = self.step("decoder", self.protocol.decoder or {}, seeded=True)
             fitted = self.fitted(self._chain())
             return self.job("entry of the decoder", step, fitted, method="entry_of")
-        if what == "subjects":
-            each = [{**recording, "subject": subject} for subject in spec["subjects"]]
-            found = [self.recorded(one, stimuli, "fsaverage5", "mean") for one in each]
-            return self.job("join subjects", Subjects(), *found)
-        raise TypeError(f"a statistic cannot be given '{what}'")
+        return None
 
     def _chain(self) -> dict[str, Spec]:
         """Return the sections of the chain that no condition has changed."""
-        sections = {section: getattr(self.protocol, section) for section in CHAIN}
-        return {section: spec for section, spec in sections.items() if spec is not None}
+        return {s: spec for s in CHAIN if (spec := getattr(self.protocol, s)) is not None}
 
     def _adapted_by(
         self, chain: Mapping[str, Spec], name: str, response: Job, refit: Row | None = None
@@ -292,30 +322,12 @@ class Planner:
             notes += more
         note = "; ".join(dict.fromkeys(notes))
         shown = self.stimuli(self.protocol.stimuli)
-        return Plan(self.protocol, shown, branches, score, statistics, note, self.resolved())
-
-    def resolved(self) -> dict[str, Any]:
-        """Return the protocol with every default of every step of the chain written out."""
-        data = self.protocol.model_dump(mode="json", exclude_unset=False, exclude_none=True)
-        data.pop("preset", None)
-        for section in CHAIN:
-            if section in data:
-                spec = data[section]
-                step = self.step(section, spec, seeded=section in SEEDED)
-                data[section] = {"kind": step.kind, **spec, **step.model_dump(mode="json")}
-        _without_what_the_plan_sets(data)
-        data["scores"] = [{"kind": s} if isinstance(s, str) else s for s in data["scores"]]
-        return data
+        whole = resolved(self.protocol, self.step)
+        return Plan(self.protocol, shown, branches, score, statistics, note, whole)
 
 
 def _shown(stimuli: Job) -> str:
     return stimuli.name.removeprefix("stimuli ")
-
-
-def _without_what_the_plan_sets(data: dict[str, Any]) -> None:
-    for section, keys in {"training": ("n",), "recording": ("space", "repeats")}.items():
-        for key in keys:
-            data.get(section, {}).pop(key, None)
 
 
 def _fields(stimuli: Spec) -> Collection[str]:

@@ -30,7 +30,7 @@ ROOMS = {
 """Section of a protocol to the room that knows its kinds, and the table there."""
 
 TAKEN = {
-    "adapter": ("pairs", "encoder", "half"),
+    "adapter": ("pairs", "draw", "encoder", "half"),
     "perturb": ("n", "refit", "combine"),
     "statistics": ("stimuli", "subjects", "encoder"),
 }
@@ -50,7 +50,9 @@ def parameters(section: str, spec: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in spec.items() if key not in TAKEN.get(section, ())}
 
 
-def complaints(section: str, spec: Mapping[str, Any], loc: Loc) -> Iterator[Complaint]:
+def complaints(
+    section: str, spec: Mapping[str, Any], loc: Loc, *, files: bool = True
+) -> Iterator[Complaint]:
     """Yield what is wrong with a spec: its kind, its parameters, the files that it needs."""
     registry = kinds(section)
     if "kind" not in spec:
@@ -63,7 +65,9 @@ def complaints(section: str, spec: Mapping[str, Any], loc: Loc) -> Iterator[Comp
     step = registry[spec["kind"]]
     own = {k: v for k, v in parameters(section, spec).items() if k != "kind"}
     try:
-        checked(step, own).digests()
+        made = checked(step, own)
+        if files:
+            made.digests()
     except ValidationError as error:
         known = [*step.model_fields, *TAKEN.get(section, ())]
         yield from told(error, loc, known)

@@ -54,7 +54,7 @@ def _drawn(
     given = _given(function, spec, protocol, nouns)
     if given is None:
         return []
-    options = {k: v for k, v in spec.items() if k not in ("kind", "of", "name")}
+    options = {k: v for k, v in spec.items() if k not in ("kind", "of", "name", "beside")}
     stem = str(spec.get("name", spec["kind"]))
     return _saved(function(**given, **options), folder, stem)
 
@@ -66,8 +66,11 @@ def figure_function(kind: str) -> Any:
 
 def _given(
     function: Any, spec: dict[str, Any], protocol: Protocol, nouns: Mapping[str, xr.Dataset]
-) -> dict[str, xr.Dataset] | None:
-    given = {}
+) -> dict[str, Any] | None:
+    given: dict[str, Any] = {}
+    if "beside" in spec:
+        several = {name: nouns.get(f"estimate-{name}") for name in spec["beside"]}
+        given["beside"] = {name: one for name, one in several.items() if one is not None}
     for name, parameter in inspect.signature(function).parameters.items():
         stem = f"estimate-{statistic_of(protocol, spec)}" if name == "estimate" else name
         if name not in ("estimate", "stimuli", "response", "reconstruction", "score"):

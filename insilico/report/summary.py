@@ -50,7 +50,8 @@ def _head(plan: Plan, nouns: Mapping[str, xr.Dataset]) -> list[str]:
     lines += dict.fromkeys(str(n.attrs["lesion"]) for n in nouns.values() if "lesion" in n.attrs)
     stimuli = nouns.get("stimuli")
     if stimuli is not None:
-        lines.append(f"{stimuli.sizes['stimulus']} stimuli, {len(plan.branches)} conditions.")
+        many = f", {len(plan.branches)} conditions" if plan.branches else ", nothing is decoded"
+        lines.append(f"{stimuli.sizes['stimulus']} stimuli{many}.")
     return lines
 
 

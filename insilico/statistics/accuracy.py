@@ -122,7 +122,7 @@ class EncodingAccuracy(Step):
         clipped, and `gap_map`, r minus the root of the ceiling (of 0 where it is negative). By
         region: `ceiling` and `gap`, the means of that root and of the map.
         """
-        predicted, bold = _aligned(prediction, measured)
+        predicted, bold = aligned(prediction, measured)
         labels = np.where(fsaverage5.medial_wall(), 0, atlases.load(self.by).labels)
         x, y = unit_columns(predicted), unit_columns(bold.mean(0))
         r = (x * y).sum(0, dtype=np.float64)
@@ -192,7 +192,8 @@ def _means(values: np.ndarray, labels: np.ndarray, regions: int) -> np.ndarray:
     return np.array([np.nanmean(values[labels == k]) for k in _range(regions)])
 
 
-def _aligned(prediction: xr.Dataset, measured: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
+def aligned(prediction: xr.Dataset, measured: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Return the prediction (stimulus, vertex) and the repeats (repeat, stimulus, vertex)."""
     check(prediction, "response", space="fsaverage5")
     check(measured, "response", space="fsaverage5")
     fsaverage5.check_order(prediction)

@@ -53,9 +53,10 @@ class Levels(Step):
         Returns
         -------
         estimate, (contrast, metric)
-            `effect` is the mean score; `p` tests it against `chance_level`, the condition's own
-            chance, by flipping signs of stimuli (two-sided), `p_corrected` by the maximum over
-            conditions. With references `reference` is their mean, `reference_chance` their own
+            `effect` is the mean score and `sd` its standard deviation over stimuli; `p` tests it
+            against `chance_level`, the condition's own chance, by flipping signs of stimuli
+            (two-sided), `p_corrected` by the maximum over conditions. With references `reference`
+            is their mean, `reference_chance` their own
             chance, and `ratio` (effect - chance_level) / (reference - reference_chance), with
             `ratio_low` and `ratio_high`. `raw_ratio` is effect / reference, the percentage of a
             ceiling that papers print: pictures that have nothing to do with what was shown reach
@@ -67,7 +68,7 @@ class Levels(Step):
         rows = tested((level - chance)[:, None], self.n, "bca", self.seed, "levels")
         for name in ("effect", "ci_low", "ci_high"):
             rows[name] = rows[name] + chance
-        rows["chance_level"] = chance
+        rows["sd"], rows["chance_level"] = level.std(0, ddof=1), chance
         if self.against:
             other, others_chance = _means(scores, self.against)
             rows["reference"], rows["reference_chance"] = other.mean(0), others_chance

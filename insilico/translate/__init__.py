@@ -98,7 +98,7 @@ def translate(
         stimuli = chain.stimuli(**spec).load()
         run = record(chain, spec, preset=preset, set=set, to=forms, seed=seed)
         key = short_digest("translation", run)
-        near = Familiarity.of(chain.protocol.encoder, stimuli)
+        near = Familiarity.of(chain.protocol.encoder or {}, stimuli)
         folder.begin(key, overwrite=overwrite)
         response = chain.encode(stimuli)
         made = chain.decode(response)

@@ -41,7 +41,7 @@ class Familiarity:
     @classmethod
     def of(cls, encoder: Mapping[str, Any], stimuli: xr.Dataset) -> Familiarity:
         """Return that of the first stimulus; only MARY-Nano can tell."""
-        if encoder["kind"] != "mary_nano":
+        if encoder.get("kind") != "mary_nano":
             return cls()
         from insilico.encoders.mary_nano import FAR, distance_from_training, words_of
 

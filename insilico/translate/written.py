@@ -13,6 +13,7 @@ import xarray as xr
 import insilico
 from insilico.chain import Chain
 from insilico.protocol.model import CHAIN
+from insilico.protocol.resolved import resolved
 from insilico.report.folder import Folder, as_yaml
 from insilico.run.portable import portable
 from insilico.run.store import write_bytes, write_entry, writing
@@ -25,8 +26,8 @@ FORMS = {"image": "image", "text": "caption", "sound": "sound"}
 
 def record(chain: Chain, spec: Mapping[str, Any], **options: Any) -> dict[str, Any]:
     """Return what is run: the options, the chain with all defaults, digests of all files."""
-    resolved = chain.planner.resolved()
-    parts = {part: resolved[part] for part in (*CHAIN, "training", "bindings") if part in resolved}
+    whole = resolved(chain.protocol, chain.planner.step)
+    parts = {part: whole[part] for part in (*CHAIN, "training", "bindings") if part in whole}
     given = {"file": digest(Path(spec["path"]))} if "path" in spec else {}
     return {
         **{name: value for name, value in options.items() if value not in (None, {})},

@@ -211,7 +211,7 @@ MISTAKES = {
     ),
     "no condition": (
         (GOOD[GOOD.index("conditions:") : GOOD.index("scores:")], "conditions: {}\n"),
-        r"p.yaml:5:conditions: met \{\}; allowed: .*at least 1",
+        r"p.yaml:\d+:scores: they are of conditions, and there are none: add conditions",
     ),
     "python tag": (
         ("seed: 7", "seed: !!python/object/apply:os.getpid []"),

@@ -1,0 +1,119 @@
+"""What a subject's own model gains over the average subject's, against the ceiling of both."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+import xarray as xr
+from pydantic import NonNegativeInt, PositiveInt
+
+from insilico.spaces import atlases, fsaverage5
+from insilico.statistics.accuracy import aligned, bootstrap_correlations
+from insilico.statistics.ceilings import reliability
+from insilico.statistics.flips import sign_flip_test, smallest_p
+from insilico.statistics.maps import with_maps
+from insilico.statistics.permutations import unit_columns
+from insilico.step import Step, generator
+
+MODELS = ("average", "subject")
+
+
+class EncodingGap(Step):
+    """Correlation of two models with the same measured responses, by region, and their difference.
+
+    Parameters
+    ----------
+    by : str
+        Atlas whose regions are reported.
+    n : int
+        Resamples of stimuli, and ten times as many sign flips.
+    seed : int
+    """
+
+    kind: ClassVar[str] = "encoding_gap"
+    by: str = "yeo7"
+    n: PositiveInt = 1000
+    seed: NonNegativeInt = 0
+
+    def digests(self) -> dict[str, str]:
+        """Return the digest of the atlas."""
+        return {self.by: atlases.load(self.by).digest}
+
+    def __call__(
+        self, prediction: xr.Dataset, calibrated: xr.Dataset, measured: xr.Dataset
+    ) -> xr.Dataset:
+        """Estimate the gain.
+
+        Parameters
+        ----------
+        prediction : response@fsaverage5, (stimulus, vertex)
+            Of the average subject.
+        calibrated : response@fsaverage5
+            Of the subject's own model, to the same stimuli.
+        measured : response@fsaverage5, (repeat, stimulus, vertex)
+
+        Returns
+        -------
+        estimate over contrast (the regions)
+            `effect` is the mean r of the subject's model minus that of the average; `average` and
+            `subject` are these, with `_low` and `_high`, `average_negative` and
+            `subject_negative` the shares of vertices with r < 0, and `ceiling` is the mean root
+            of the noise ceiling. By vertex: `r_average`, `r_subject`, `gain`, `noise_ceiling`.
+        """
+        models = [aligned(one, measured)[0] for one in (prediction, calibrated)]
+        bold = aligned(prediction, measured)[1]
+        labels = np.where(fsaverage5.medial_wall(), 0, atlases.load(self.by).labels)
+        y, units = unit_columns(bold.mean(0)), [unit_columns(one) for one in models]
+        r = np.stack([(x * y).sum(0, dtype=np.float64) for x in units])
+        value = reliability(bold)
+        rows = self._rows(units, y, r, np.sqrt(np.clip(value, 0, None)), labels)
+        maps = {"r_average": r[0], "r_subject": r[1], "gain": r[1] - r[0], "noise_ceiling": value}
+        names = list(atlases.load(self.by).regions)
+        about = self._about(len(y), len(names)) | {
+            key: calibrated.attrs[key]
+            for key in ("adapter", "adapter_pairs")
+            if key in calibrated.attrs
+        }
+        return with_maps(rows, maps, names, self.by, measured, **about)
+
+    def _rows(
+        self,
+        units: list[np.ndarray],
+        y: np.ndarray,
+        r: np.ndarray,
+        ceiling: np.ndarray,
+        labels: np.ndarray,
+    ) -> dict[str, Any]:
+        regions = int(labels.max())
+        inside = [labels == k for k in range(1, regions + 1)]
+        drawn = [
+            bootstrap_correlations(x, y, labels, regions, self.n, self._rng("interval"))
+            for x in units  # the same resamples: differences are paired
+        ]
+        gain = (units[1] - units[0]) * y
+        each = np.stack([gain[:, mask].mean(1, dtype=np.float64) for mask in inside], axis=1)
+        p, corrected = sign_flip_test(each, 10 * self.n, self._rng("flips"))
+        low, high = np.percentile(drawn[1] - drawn[0], [2.5, 97.5], axis=0)
+        rows: dict[str, Any] = {"effect": each.sum(0), "ci_low": low, "ci_high": high}
+        rows |= {"p": p, "p_corrected": corrected, "n": np.full(regions, len(y))}
+        for name, one, draws in zip(MODELS, r, drawn, strict=True):
+            rows[name] = [one[mask].mean() for mask in inside]
+            rows[f"{name}_low"], rows[f"{name}_high"] = np.percentile(draws, [2.5, 97.5], axis=0)
+            rows[f"{name}_negative"] = [(one[mask] < 0).mean() for mask in inside]
+        return rows | {"ceiling": [ceiling[mask].mean() for mask in inside]}
+
+    def _about(self, stimuli: int, regions: int) -> dict[str, Any]:
+        flips = "all" if 2**stimuli <= 10 * self.n else str(10 * self.n)
+        return {
+            "statistic": "r of the subject's model minus r of the average subject's, mean over "
+            "vertices",
+            "test": f"{flips} sign flips of stimuli, two-sided",
+            "null": "either model predicts a stimulus as well as the other",
+            "correction": f"maximum of |t| over {regions} regions",
+            "interval": f"95 % percentile, {self.n} resamples of stimuli",
+            "smallest_p": smallest_p(stimuli, 10 * self.n),
+        }
+
+    def _rng(self, what: str) -> np.random.Generator:
+        return generator(self.seed, "encoding gap", what)
