@@ -101,7 +101,10 @@ class MaryNano(Step):
         subject = self._subject(model.config)
         found = _responses(model, shown, subject, self.without, keep=self.rows == "keep")
         attrs = self._attrs(model.config)
-        attrs |= _notes(shown, found.remoteness, attrs.pop("note"))
+        said = [attrs.pop("note")]
+        if not model.taught(shown.modality):
+            said.append(f"these weights were never taught {PLURALS[shown.modality]}")
+        attrs |= _notes(shown, found.remoteness, said)
         ids = stimuli["stimulus"].values
         if self.rows == "keep":
             return _in_rows(found.bold, np.repeat(ids, shown.rows), shown, attrs)
@@ -152,11 +155,9 @@ def _responses(
     return found
 
 
-def _notes(shown: Presentation, remoteness: np.ndarray, note: str) -> dict[str, str]:
-    """Say what of the stimuli lies outside the training world, after the weights' own note."""
-    notes, what = [note] if note else [], PLURALS[shown.modality]
-    if np.isnan(remoteness).all():
-        notes.append(f"these weights were never taught {what}")
+def _notes(shown: Presentation, remoteness: np.ndarray, said: Sequence[str]) -> dict[str, str]:
+    """Say what of the stimuli lies outside the training world, after what the weights say."""
+    notes, what = [note for note in said if note], PLURALS[shown.modality]
     if far := int((remoteness > FAR).sum()):
         notes.append(
             f"{far} of {len(shown)} {what} lie more than {FAR:g} SD "
@@ -201,7 +202,8 @@ def distance_from_training(
     -------
     float32, (n,)
         In standard deviations among new scenes of the phantom, see `MaryNanoModel.remoteness`:
-        beyond `FAR` the stimulus is of another world; NaN where its modality was not taught.
+        beyond `FAR` the stimulus is of another world; NaN where its modality was not taught, or
+        too few stimuli were held out to tell.
     """
     model = MaryNano(weights=weights).model()
     if isinstance(shown, xr.Dataset):

@@ -187,7 +187,8 @@ class MaryNanoModel(nn.Module):
 
         Standard deviations among new stimuli of the training's world. What is of another world
         goes too far along directions that the training hardly uses, or, empty, not far enough
-        along those that it uses; the larger counts. NaN where the modality was not taught.
+        along those that it uses; the larger counts. NaN where the modality was not taught,
+        or too few stimuli were held out to know their usual distance.
         """
         k = MODALITIES.index(modality)
         mean, deviation = self.training_distance[k].unbind(-1)

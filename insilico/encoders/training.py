@@ -21,6 +21,8 @@ from insilico.encoders.presentation import MODALITIES, Presentation, Shown
 from insilico.encoders.regression import Targets, leading_axes, solve_head
 
 BATCH = 64
+FEW = 10
+"""Held-out stimuli below which their usual distance from the training is not known."""
 ROWS_SEEN = 1
 """Rows of a film that a training step looks at; texts and sounds are heard in full."""
 
@@ -259,6 +261,7 @@ def note_spread(
     """Note the mean and the directions of the training features of a modality.
 
     New stimuli of the same world, `held`, give the usual distances; see `MaryNanoModel.remoteness`.
+    Of fewer than `FEW` their spread says nothing, and distances are not measured (NaN).
     """
     k, mean = MODALITIES.index(modality), features.mean(0)
     squares, vectors = np.linalg.eigh(np.cov((features - mean).T))
@@ -267,4 +270,5 @@ def note_spread(
     model.training_axes[k] = torch.from_numpy(np.ascontiguousarray(axes))
     logs = model.distances(torch.from_numpy(held).to(model.training_mean.device), modality)
     spread = logs.std(0, correction=0).clamp_min(1e-6)
-    model.training_distance[k] = torch.stack([logs.mean(0), spread], -1)
+    usual = torch.stack([logs.mean(0), spread], -1)
+    model.training_distance[k] = usual if len(held) >= FEW else torch.nan

@@ -25,6 +25,7 @@ CMAP, LACKING = "RdBu_r", "□"
 SHOWN = {"image": "image", "text": "caption", "sound": "sound", "film": "film"}
 TITLES = {"image": "Seen", "text": "Read", "sound": "Heard", "film": "Seen and heard"}
 OUTSIDE = "; this lies outside the encoder's world, and what was decoded does not describe it"
+UNTAUGHT = "; the encoder was never taught anything of this kind, and what was decoded is a guess"
 SPECTROGRAMS = (
     f"spectrograms: windows of {WINDOW} samples, black is {-LOWEST_DB} dB below the loudest"
 )
@@ -62,6 +63,7 @@ def one_page(
     distance: float = np.nan,
     world: float = np.nan,
     unknown: Collection[str] = (),
+    taught: bool = True,
 ) -> Figure:
     """Draw the first stimulus, the response to it, and the first draw decoded from that.
 
@@ -79,6 +81,8 @@ def one_page(
         of its own world do, in standard deviations; NaN where it is not measured.
     unknown : list of str
         Words that the encoder does not know.
+    taught : bool
+        Whether the encoder has learned from stimuli of this modality, as far as is known.
     """
     modality = str(stimuli.attrs.get("modality", "image"))
     need(stimuli, "one_page", SHOWN[modality])
@@ -90,10 +94,11 @@ def one_page(
     _head(page, modality, "sound" in stimuli, response)
     _INPUTS[modality](page, stimuli, stimuli.isel(stimulus=0))
     _unknown(page, stimuli, unknown)
-    _distance(page, distance, world)
+    _distance(page, distance, world, taught)
     _cortex(page, response)
     _outputs(page, made)
-    _foot(page, stimuli, response, made, OUTSIDE if distance > world else "")
+    far = OUTSIDE if distance > world else "" if taught else UNTAUGHT
+    _foot(page, stimuli, response, made, far)
     return page.figure
 
 
@@ -167,10 +172,11 @@ def _unknown(page: Page, stimuli: xr.Dataset, unknown: Collection[str]) -> None:
         page.text(LEFT, TOP - 54, textwrap.fill(_short(text, 150), 40), fontsize=6, color=SOFT)
 
 
-def _distance(page: Page, distance: float, world: float) -> None:
+def _distance(page: Page, distance: float, world: float, taught: bool) -> None:
     """Draw where the stimulus lies between the encoder's own world and others."""
     if not np.isfinite(distance):
         text = "How far this lies from what\nthe encoder knows is not measured."
+        text = text if taught else "The encoder was never taught\nanything of this kind."
         page.text(LEFT, TOP - 67, text, fontsize=6, color=SOFT)
         return
     axes, low, high = page.axes(LEFT, TOP - 63.5, SIDE, 1.8), -3.0, 12.0

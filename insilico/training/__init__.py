@@ -15,7 +15,7 @@ import torch
 from insilico.course import Course
 from insilico.encoders.mary_nano import weights_folder
 from insilico.encoders.network import MaryNanoModel
-from insilico.encoders.training import learn, learn_head
+from insilico.encoders.training import Lesson, learn, learn_head
 from insilico.errors import ParameterError
 from insilico.training.beginning import FRESH, begin, note_for
 from insilico.training.document import Training, read_training
@@ -48,8 +48,20 @@ def train_encoder(
     if note := unknown_words([*lessons, *held_out]):
         print(f"warning: {note}; model: base has a tokenizer of any word", file=sys.stderr)
         note_for(model, training.subject, note)
-    if place.begin(key_of(training, given), overwrite=overwrite):
-        return place.path
+    with place.alone():
+        if not place.begin(key_of(training, given), overwrite=overwrite):
+            _train(training, place, model, lessons, held_out)
+    return place.path
+
+
+def _train(
+    training: Training,
+    place: Place,
+    model: MaryNanoModel,
+    lessons: list[Lesson],
+    held_out: list[Lesson],
+) -> None:
+    """Teach the model its lessons and write its weights."""
     subject = model.config.subjects.index(training.subject)
     if training.learn == "head":
         learn_head(model, lessons, subject)
@@ -65,7 +77,6 @@ def train_encoder(
         )
     model.save_pretrained(place.path)
     place.finish()
-    return place.path
 
 
 def _same(weights: Path, out: Path) -> bool:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,6 +47,30 @@ class Place:
     def _note(self) -> Path:
         return self.path / "training.json"
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other processes out; a process that is killed lets them in.
+
+        Raises
+        ------
+        ParameterError
+            If another process trains in the folder.
+        StoreError
+            If the folder cannot be written.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise ParameterError(f"--out {self.path} is a file; name a folder")
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            held = os.open(self.path, os.O_RDONLY)
+        except OSError as error:
+            raise StoreError(_unwritable(self.path, error)) from error
+        try:
+            _lock(held, self.path)
+            yield
+        finally:
+            os.close(held)
+
     def begin(self, key: str, *, overwrite: bool = False) -> bool:
         """Take the folder; return whether this very training has come to its end in it.
 
@@ -58,8 +86,6 @@ class Place:
         ParameterError
             If the folder holds weights or a checkpoint of another training.
         """
-        if self.path.exists() and not self.path.is_dir():
-            raise ParameterError(f"--out {self.path} is a file; name a folder")
         same = self._note.is_file() and self._note.read_text(encoding="utf-8") == key
         held = self._held()
         if held and not same and not overwrite:
@@ -72,12 +98,9 @@ class Place:
         if not same:
             self.clear()
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
             self._note.write_text(key, encoding="utf-8")
         except OSError as error:
-            raise StoreError(
-                f"{self.path} cannot be written ({error.strerror}); name another folder with --out"
-            ) from error
+            raise StoreError(_unwritable(self.path, error)) from error
         return self._held() == "trained encoder"
 
     def clear(self) -> None:
@@ -95,6 +118,22 @@ class Place:
         if self.checkpoint.exists():
             return "checkpoint"
         return "trained encoder" if (self.path / WEIGHTS).exists() else ""
+
+
+def _lock(held: int, path: Path) -> None:
+    """Lock an open folder until it is closed; a disk that knows no locks has none."""
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise ParameterError(
+            f"another process is training in {path}; wait for it, or name another folder with --out"
+        ) from error
+    except OSError:
+        return
+
+
+def _unwritable(path: Path, error: OSError) -> str:
+    return f"{path} cannot be written ({error.strerror}); name another folder with --out"
 
 
 def key_of(training: Training, given: list[Given]) -> str:

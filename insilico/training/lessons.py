@@ -10,6 +10,7 @@ from insilico.encoders.presentation import Presentation
 from insilico.encoders.training import Lesson
 from insilico.errors import ParameterError, SchemaError, listed
 from insilico.schema import short_digest
+from insilico.spaces.responses.files import named
 from insilico.spaces.responses.rows import check_labels
 from insilico.training.document import Training
 from insilico.training.given import Given
@@ -27,10 +28,12 @@ def lessons_of(
     kept: list[Lesson] = []
     for part, (stimuli, response) in zip(training.parts, given, strict=True):
         away = np.isin(ids_of(stimuli), sorted(held))
-        for rows, where in ((~away, taught), (away, kept)):
-            some = stimuli.isel(stimulus=np.flatnonzero(rows))
-            shown = Presentation(some, model.config, model.tokenizer)
-            where.append(as_lesson(shown, response, cortex, part.share))
+        with named(part.response or "recording"):
+            _check_held(ids_of(stimuli), _labels(response))
+            for rows, where in ((~away, taught), (away, kept)):
+                some = stimuli.isel(stimulus=np.flatnonzero(rows))
+                shown = Presentation(some, model.config, model.tokenizer)
+                where.append(as_lesson(shown, response, cortex, part.share))
     return taught, kept
 
 
@@ -100,10 +103,8 @@ def as_lesson(
         times are the scanner's.
     """
     ids = ids_of(shown.stimuli)
-    labels = response["timeline" if "row" in response.dims else "stimulus"].values.astype(str)
-    missing = set(ids) - set(labels)
-    if missing:
-        raise SchemaError(f"no response to {listed(sorted(missing), 3)} ({len(missing)} stimuli)")
+    labels = _labels(response)
+    _check_held(ids, labels)
     chosen = np.flatnonzero(np.isin(labels, ids))
     bold = response["bold"].values[..., chosen, :][..., cortex]
     if bold.ndim != 2:
@@ -116,6 +117,21 @@ def as_lesson(
     at = np.full((len(ids), max(2, int(shown.rows.max()))), -1)
     at[stimulus, _rows(shown, response["time"].values[chosen], stimulus)] = np.arange(len(chosen))
     return Lesson(shown, bold, at, share)
+
+
+def _labels(response: xr.Dataset) -> np.ndarray:
+    """Return of each item whose response it is, str (n,)."""
+    return response["timeline" if "row" in response.dims else "stimulus"].values.astype(str)
+
+
+def _check_held(ids: np.ndarray, labels: np.ndarray) -> None:
+    """Raise unless there is a response to every stimulus."""
+    missing = sorted(set(ids) - set(labels))
+    if missing:
+        raise SchemaError(
+            f"no response to {len(missing)} of {len(ids)} stimuli: {listed(missing, 3)}; it has "
+            f"{listed(dict.fromkeys(labels), 3)}; give the stimuli these ids, or add the responses"
+        )
 
 
 def _check_times(response: xr.Dataset) -> None:

@@ -43,12 +43,14 @@ class Familiarity:
         """Return that of the first stimulus; only MARY-Nano can tell."""
         if encoder.get("kind") != "mary_nano":
             return cls()
-        from insilico.encoders.mary_nano import FAR, distance_from_training, words_of
+        from insilico.encoders.mary_nano import FAR, MaryNano, distance_from_training, words_of
 
         weights = encoder.get("weights", "phantom")
         unknown, known = words_of(stimuli, weights=weights)
         distance = float(distance_from_training(stimuli, weights=weights)[0])
-        return cls(distance, FAR, tuple(unknown), tuple(known), not np.isnan(distance))
+        modality = str(stimuli.attrs.get("modality", "image"))
+        taught = MaryNano(weights=weights).model().taught(modality)
+        return cls(distance, FAR, tuple(unknown), tuple(known), taught)
 
 
 def summary(

@@ -116,6 +116,7 @@ def _page(
         distance=near.distance,
         world=near.world,
         unknown=near.unknown,
+        taught=near.taught,
     )
     with writing(folder.path / "translation"):
         return [file.name for file in save(figure, folder.path, "translation")]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -254,6 +255,14 @@ def test_stimuli_on_disk_are_read_batch_by_batch(folder: Path, tmp_path: Path, m
         assert not lazy[modality].variable._in_memory
     whole = MaryNano(weights=str(folder))(dataset(modality, 40))
     np.testing.assert_array_equal(response["bold"], whole["bold"])
+
+
+def test_a_thousand_pictures_take_less_than_a_minute():
+    scenes = Scenes(split="test", n=128)()
+    MaryNano()(scenes.isel(stimulus=[0]))  # loads the network
+    start = time.process_time()
+    MaryNano()(scenes)
+    assert time.process_time() - start < 60 * len(scenes["stimulus"]) / 1000
 
 
 def test_unknown_subject_and_wrong_tr_are_refused(folder: Path):

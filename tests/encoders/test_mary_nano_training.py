@@ -235,6 +235,16 @@ def test_distance_is_noted_for_each_modality_taught(tmp_path: Path):
     assert model.remoteness(features, "text").isnan().all()
 
 
+def test_of_few_held_out_no_distance_is_told():
+    model, rng = random_model(), np.random.default_rng(0)
+    train = rng.standard_normal((40, TINY.width)).astype(np.float32)
+    for n, measured in ((1, False), (9, False), (10, True)):
+        held = rng.standard_normal((n, TINY.width)).astype(np.float32)
+        note_spread(model, train, held, "sound")
+        assert model.taught("sound")
+        assert bool(model.remoteness(torch.from_numpy(train), "sound").isfinite().all()) == measured
+
+
 def test_what_goes_too_far_and_what_shows_nothing_is_remote():
     model, rng = random_model(), np.random.default_rng(0)
     scale = np.concatenate([np.full(TINY.directions, 0.1), np.full(8, 3.0)])

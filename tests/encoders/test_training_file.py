@@ -25,7 +25,7 @@ from insilico.spaces.responses.files import write_response
 from insilico.spaces.responses.rows import at_acquisition
 from insilico.training import read_training, train_encoder
 from insilico.training.document import Part
-from insilico.training.folder import key_of
+from insilico.training.folder import Place, key_of
 from insilico.training.given import given_by
 from insilico.training.lessons import as_lesson, held_out, ids_of, lessons_of
 
@@ -139,6 +139,21 @@ def test_a_killed_training_goes_on_and_is_done_once(
     before = (killed / "model.safetensors").stat().st_mtime_ns
     train_encoder(place / "killed.yaml", killed)
     assert (killed / "model.safetensors").stat().st_mtime_ns == before
+
+
+def test_two_trainings_do_not_share_a_folder(place: Path, killed: Path):
+    with Place(killed).alone(), pytest.raises(ParameterError, match="another process is training"):
+        train_encoder(place / "killed.yaml", killed)
+    train_encoder(place / "killed.yaml", killed)
+    assert (killed / "model.safetensors").is_file()
+
+
+def test_ids_that_have_no_response_are_named_with_the_file(place: Path):
+    part = {"stimuli": {"kind": "phantom", "split": "test", "n": 12}, "response": f"{place}/me.nc"}
+    said = r"me\.nc: no response to 12 of 12 .*: .*; it has phantom-train-.* and 21 more; "
+    with pytest.raises(SchemaError, match=said):
+        train_encoder(written(place, "odd.yaml", parts=[part]), place / "odd")
+    assert not (place / "odd").exists()
 
 
 def test_a_checkpoint_of_another_file_or_of_no_note_is_refused(place: Path, killed: Path):
@@ -274,7 +289,7 @@ def test_rows_of_a_response_are_matched_by_timeline_and_time():
     assert lesson.responses[:, 0].tolist() == [0, 1, 3]
     with pytest.raises(SchemaError, match="2.5 s of timeline 'test-1'.* every 1 s from 0 to 3 s"):
         as_lesson(shown, response.assign_coords(time=("row", [0, 2.5, 0, 0.0])), np.ones(30, bool))
-    with pytest.raises(SchemaError, match="no response to test-0"):
+    with pytest.raises(SchemaError, match="no response to 1 of 2 stimuli: test-0; it has test-1; "):
         as_lesson(shown, response.isel(row=[0, 1]), np.ones(30, bool))
 
 

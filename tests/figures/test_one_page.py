@@ -86,6 +86,14 @@ def test_what_was_shown_stands_beside_what_was_decoded(response, made, modality,
         np.testing.assert_array_equal(drawn[0], shown["image"].values[0])
 
 
+def test_what_the_encoder_was_never_taught_is_said_on_the_page(response, made):
+    said = words(one_page(stimuli("film"), response, made, taught=False))
+    assert "The encoder was never taught anything of this kind." in said
+    assert "what was decoded is a guess" in said
+    assert "not measured" not in said
+    assert "never taught" not in words(one_page(stimuli("film"), response, made))
+
+
 def test_only_what_was_asked_for_is_drawn(response, made):
     figure = one_page(stimuli("text"), response, made.drop_vars("sound"), ["text"])
     assert not pictures(figure)

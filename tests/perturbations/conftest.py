@@ -7,7 +7,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from made_responses import respond
+from made_cortex import respond
 
 
 @pytest.fixture(scope="session")

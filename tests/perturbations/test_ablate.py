@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from made_responses import voxels
+from made_cortex import voxels
 
 from insilico.errors import ParameterError, RegionError, SpaceError
 from insilico.perturbations.ablate import Ablate, KeepOnly, Mask

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from made_responses import respond, voxels
+from made_cortex import respond, voxels
 
 from insilico.adapters.ridge import Ridge
 from insilico.errors import ParameterError, RegionError, SpaceError

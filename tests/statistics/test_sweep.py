@@ -11,7 +11,7 @@ import xarray as xr
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "perturbations"))
 
-from made_responses import respond, voxels
+from made_cortex import respond, voxels
 
 from insilico.adapters.ridge import Ridge
 from insilico.errors import ParameterError
