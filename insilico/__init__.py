@@ -28,6 +28,7 @@ NAMES = {
     "ablate": "insilico.chain:ablate",
     "adapter_accuracy": "insilico.statistics.voxelwise:adapter_accuracy",
     "check": "insilico.schema:check",
+    "draw": "insilico.report.redraw:redraw",
     "from_array": "insilico.spaces.responses.arrays:from_array",
     "from_berg": "insilico.encoders.berg_responses:from_berg",
     "from_surface_image": "insilico.spaces.responses.surfaces:from_surface_image",

@@ -48,6 +48,15 @@ def run(arguments: argparse.Namespace) -> int:
     return 2 if _told(results.failures, arguments.debug) else 0
 
 
+def draw(arguments: argparse.Namespace) -> int:
+    """Draw a run's figures again."""
+    from insilico.report.redraw import redraw
+
+    for path in redraw(arguments.run, arguments.figure, out=arguments.out):
+        print(path)
+    return 0
+
+
 def _told(failures: Sequence[Any], debug: bool) -> bool:
     """Write each cause of failure once, and return whether there was any."""
     for job, message, trace in dict.fromkeys((f.job, f.message, f.trace) for f in failures):

@@ -18,6 +18,7 @@ examples:
   insilico run yeo7_gap --set stimuli.n=6            a shipped protocol, changed
   insilico check my_protocol.yaml                    is it right? which jobs would run?
   insilico list atlases                              names to use in protocols
+  insilico draw gap                                  its figures again, nothing computed
   insilico power gap --effect -0.02                  how many stimuli does that effect need?
   insilico translate photo.jpg                       a photograph through the chain
   insilico translate "a red car on a road" --to image sound
@@ -42,6 +43,7 @@ def parser() -> argparse.ArgumentParser:
     _add_check(into)
     _add_list(into)
     _add_translate(into)
+    _add_draw(into)
     _add_power(into)
     gallery.add(_command(into, "index", gallery.index, "embed a gallery for the decoder nearest"))
     _add_fetch(into)
@@ -109,6 +111,14 @@ def _add_translate(into: Any) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of decoder and sound")
     _add_set(parser)
     _add_how(parser)
+
+
+def _add_draw(into: Any) -> None:
+    about = "draw a run's figures again; nothing is computed"
+    parser = _command(into, "draw", commands.draw, about)
+    parser.add_argument("run", type=Path, help="output folder of a run")
+    parser.add_argument("figure", nargs="?", help="all of the run's by default")
+    parser.add_argument("--out", type=Path, help="folder to write to (the run's own)")
 
 
 def _add_power(into: Any) -> None:

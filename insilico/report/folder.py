@@ -74,6 +74,11 @@ class Folder:
         """Write the manifest of a run that has come to its end, whole or with failures."""
         self._list(key, [name for name in names if (self.path / name).exists()], complete=complete)
 
+    def renew(self, names: list[str]) -> None:
+        """Take down files that were written again, where a run has left its manifest."""
+        if held := self._manifest():
+            self._list(held["key"], [*held["files"], *names], complete=held["complete"])
+
     def _holds(self) -> bool:
         return any(self.path.iterdir())
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +18,7 @@ from insilico.training.given import Given, identity_of
 
 VERSION = 2
 """Of what a training makes of its file; a checkpoint of another is not gone on from."""
+LOCK = ".lock"
 
 
 @dataclass(frozen=True)
@@ -60,16 +59,25 @@ class Place:
         """
         if self.path.exists() and not self.path.is_dir():
             raise ParameterError(f"--out {self.path} is a file; name a folder")
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(self.path / LOCK, timeout=0)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            held = os.open(self.path, os.O_RDONLY)
+            lock.acquire()
+        except Timeout as error:
+            raise ParameterError(
+                f"another process is training in {self.path}; wait for it, or name another folder "
+                "with --out"
+            ) from error
+        except NotImplementedError:  # a disk that knows no locks
+            pass
         except OSError as error:
             raise StoreError(_unwritable(self.path, error)) from error
         try:
-            _lock(held, self.path)
             yield
         finally:
-            os.close(held)
+            lock.release()
 
     def begin(self, key: str, *, overwrite: bool = False) -> bool:
         """Take the folder; return whether this very training has come to its end in it.
@@ -118,18 +126,6 @@ class Place:
         if self.checkpoint.exists():
             return "checkpoint"
         return "trained encoder" if (self.path / WEIGHTS).exists() else ""
-
-
-def _lock(held: int, path: Path) -> None:
-    """Lock an open folder until it is closed; a disk that knows no locks has none."""
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise ParameterError(
-            f"another process is training in {path}; wait for it, or name another folder with --out"
-        ) from error
-    except OSError:
-        return
 
 
 def _unwritable(path: Path, error: OSError) -> str:

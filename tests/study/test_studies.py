@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
 import insilico as isi
+from insilico.errors import ParameterError
 from insilico.figures import baseline
 from insilico.figures.gains import encoding_gap
 from insilico.figures.scaling import scaling_curves
@@ -14,6 +18,7 @@ from insilico.figures.subjects import cross_subject
 from insilico.phantom.cohort import Cohort
 from insilico.protocol.plan import plan
 from insilico.protocol.read import mistakes, read
+from insilico.report.folder import Folder
 from insilico.spaces import atlases
 
 FEW = {"stimuli.n": 60}
@@ -207,3 +212,24 @@ def test_only_what_is_used_must_be_there():
     assert mistakes("noise_ceiling", away) == []
     assert mistakes("baseline", away)
     assert any("unknown key" in line for line in mistakes("noise_ceiling", {"decoder.weigths": 1}))
+
+
+def test_a_figure_is_drawn_again_from_its_folder(ceilings, tmp_path):
+    files = isi.draw(ceilings.folder, out=tmp_path)
+    assert [file.name for file in files] == ["ceilings.pdf", "ceilings.png"]
+    again, before = (plt.imread(where / "ceilings.png") for where in (tmp_path, ceilings.folder))
+    assert np.array_equal(again, before)
+    with pytest.raises(ParameterError, match="unknown figure 'ceiling'; one of: ceilings"):
+        isi.draw(ceilings.folder, "ceiling")
+    with pytest.raises(ParameterError, match="name the output folder of a run"):
+        isi.draw(tmp_path)
+    for name in ("protocol.yaml", "manifest.json"):
+        (tmp_path / name).write_bytes((ceilings.folder / name).read_bytes())
+    with pytest.raises(ParameterError, match="does not hold what its figures show"):
+        isi.draw(tmp_path)
+
+
+def test_a_run_whose_figure_was_drawn_again_is_still_whole(ceilings):
+    isi.draw(ceilings.folder, "ceilings")
+    manifest = json.loads((ceilings.folder / "manifest.json").read_text())
+    assert Folder(ceilings.folder).complete(manifest["key"])
