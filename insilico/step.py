@@ -25,7 +25,8 @@ from insilico.errors import ParameterError, not_one_of
 from insilico.schema import short_digest
 
 Item = TypeVar("Item")
-
+LEFT_OUT = "left_out"
+"""Attribute of a result of which something was not written down, see `Step.kept`."""
 
 if TYPE_CHECKING:  # the parameters of a step stay those of its fields
     from pydantic._internal._model_construction import ModelMetaclass as _Made
@@ -69,6 +70,18 @@ class Step(BaseModel, metaclass=_Made):
 
     def ready(self) -> None:
         """Raise if it cannot be computed the way `computing` says, before any work is done."""
+
+    def kept(self, result: xr.Dataset) -> xr.Dataset:
+        """Return what of a result is written down.
+
+        What the inputs hold already may be left out: then the attribute `LEFT_OUT` names it, and
+        `whole` gives it back.
+        """
+        return result
+
+    def whole(self, kept: xr.Dataset, *inputs: xr.Dataset) -> xr.Dataset:
+        """Return a result from what was `kept` of it and the datasets of its inputs, the same."""
+        raise NotImplementedError(self.kind)
 
     def ids(self) -> Collection[str] | None:
         """Return the ids of the stimuli that are shown, or that a file has responses to.

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from insilico.adapters.adapter import Adapter
 from insilico.adapters.bands import Banded, Bands
 from insilico.adapters.fitted import labelled
-from insilico.adapters.pairs import Pairs, aligned
+from insilico.adapters.pairs import Pairs, aligned, averaged
 from insilico.adapters.products import formed, predicted
 from insilico.adapters.scaling import (
     constant_note,
@@ -24,7 +24,7 @@ from insilico.adapters.selection import dealt
 from insilico.adapters.solve import Solution, solve
 from insilico.adapters.spectrum import Array, fetched, on_device
 from insilico.errors import ParameterError
-from insilico.step import generator
+from insilico.step import LEFT_OUT, generator
 
 Penalty = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 ROWS = 256
@@ -133,6 +133,29 @@ class Ridge(Adapter):
             voxels=y_scale > 0,
             note="; ".join(filter(None, notes)),
         )
+
+    def kept(self, result: xr.Dataset) -> xr.Dataset:
+        """Return a fit without the source of its dual form, which the source's responses hold."""
+        if "dual" not in result:
+            return result
+        return result.drop_vars("source").assign_attrs({LEFT_OUT: "source"})
+
+    def whole(self, kept: xr.Dataset, *inputs: xr.Dataset) -> xr.Dataset:
+        """Return a fit with its source again.
+
+        Parameters
+        ----------
+        kept : Dataset
+        *inputs : response
+            The pairs that it was fitted on; the first is the source.
+        """
+        shown = averaged(inputs[0], "source").sel(stimulus=kept["stimulus"].values)
+        mean, scale = kept["source_mean"].values, kept["source_scale"].values
+        source = standardized(shown["bold"].values, mean, scale)
+        attrs = {name: value for name, value in kept.attrs.items() if name != LEFT_OUT}
+        found = kept.assign(source=(("pair", "vertex"), source))
+        found.attrs = attrs
+        return found
 
     def _coefficients(
         self, x: np.ndarray, solution: Solution, bands: Banded | None

@@ -9,6 +9,8 @@ import numpy as np
 from insilico.adapters.spectrum import Array, Doubles, Spectrum, decompose, fetched, like
 
 BLOCK = 2048
+SLACK = 1 + 1e-4
+"""Of bounds, for rounding in float32."""
 Targets = Callable[[slice], Array]
 """Standardised targets, float32 (n, some), of a slice of the targets."""
 
@@ -35,37 +37,93 @@ def generalised(spectrum: Spectrum, target: Array, rotated: Array, alphas: Doubl
     alphas : (alphas,)
     """
     n = len(target)
-    left = alphas[:, None] / (spectrum.values + alphas[:, None])  # (alphas, r)
+    freedom = n - 1 - (1 - _left(spectrum, alphas)).sum(1)
+    return n * _squares_left(spectrum, target, rotated, alphas) / (freedom**2)[:, None]
+
+
+def _left(spectrum: Spectrum, alphas: Doubles) -> Doubles:
+    """Return the share that is not fitted of each axis, (alphas, r)."""
+    return alphas[:, None] / (spectrum.values + alphas[:, None])
+
+
+def _squares_left(spectrum: Spectrum, target: Array, rotated: Array, alphas: Doubles) -> Doubles:
+    """Return the residual sum of squares, (alphas, targets)."""
     squares = rotated * rotated
-    rss = fetched(like(left**2, squares) @ squares).astype(np.float64)
+    rss = fetched(like(_left(spectrum, alphas) ** 2, squares) @ squares).astype(np.float64)
     if not spectrum.complete:
         rss += np.maximum(fetched((target * target).sum(0) - squares.sum(0)), 0)
-    freedom = n - 1 - (1 - left).sum(1)
-    return n * rss / (freedom**2)[:, None]
+    return rss
 
 
-def leave_one_out(spectrum: Spectrum, target: Array, rotated: Array, alphas: Doubles) -> Doubles:
-    """Return the mean squared error of exact leave-one-out, (alphas, targets).
+def left_out(
+    spectrum: Spectrum, target: Array, rotated: Array, alphas: Doubles
+) -> tuple[np.ndarray, Doubles, Array]:
+    """Return each target's penalty of the least exact leave-one-out error, and what comes of it.
 
-    The intercept is fitted anew without the row that is left out. Parameters as of `generalised`.
+    The intercept is fitted anew without the row that is left out. A penalty's error is at least
+    its residual sum of squares over the largest squared `_free`: most penalties are ruled out by
+    that, without the product that an exact error takes. What is left unfitted at the penalty that
+    wins is the dual solution times alpha, so that this one costs no product of its own.
+
+    Parameters
+    ----------
+    spectrum, target, rotated, alphas
+        As of `generalised`.
+
+    Returns
+    -------
+    best : int (targets,)
+        Which penalty.
+    error : float64 (targets,)
+        Its mean squared error.
+    dual : float32, (n, targets)
     """
-    vectors, n = spectrum.vectors, len(target)
-    outside = None if spectrum.complete else target - vectors @ rotated
-    squares = vectors * vectors
-    errors = np.empty((len(alphas), target.shape[1]))
-    for k, alpha in enumerate(alphas):
-        left = like(alpha / (spectrum.values + alpha), vectors)
-        residual = vectors @ (left[:, None] * rotated)
-        free = squares @ left
-        if outside is not None:
-            residual += outside
-            free += 1 - 1 / n - squares.sum(1)
-        residual /= free[:, None]
-        errors[k] = fetched((residual * residual).sum(0)) / n
-    return errors
+    vectors, outside = spectrum.vectors, None
+    if not spectrum.complete:
+        outside = target - vectors @ rotated
+    free = _free(spectrum, alphas)
+    best, error = np.zeros(target.shape[1], int), np.full(target.shape[1], np.inf)
+    dual = 0 * target
+    for k, some in _worth(spectrum, target, rotated, alphas, free, error):
+        left = like(_left(spectrum, alphas)[k], vectors)
+        unfitted = vectors @ (left[:, None] * rotated[:, some])
+        whole = unfitted if outside is None else unfitted + outside[:, some]
+        missed = whole / like(free[:, k : k + 1], vectors)
+        missed *= missed
+        found = fetched(missed.sum(0)).astype(np.float64)
+        better = np.flatnonzero(found < error[some])
+        best[some[better]], error[some[better]] = k, found[better]
+        dual[:, some[better]] = unfitted[:, better] / float(alphas[k])
+    return best, error / len(target), dual
 
 
-CRITERIA = {"loo": leave_one_out, "gcv": generalised}
+def _worth(
+    spectrum: Spectrum,
+    target: Array,
+    rotated: Array,
+    alphas: Doubles,
+    free: Doubles,
+    error: Doubles,
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield penalties and the targets of which their error may be the least.
+
+    First each target's likely best, whose `error` the caller fills in, then what that leaves open.
+    """
+    rss = _squares_left(spectrum, target, rotated, alphas)
+    likely = (rss / np.maximum(free.mean(0)[:, None], 1e-15) ** 2).argmin(0)
+    for k in range(len(alphas)):
+        yield k, np.flatnonzero(likely == k)
+    for k, most in enumerate(free.max(0)):
+        yield k, np.flatnonzero((rss[k] <= SLACK * most**2 * error) & (likely != k))
+
+
+def _free(spectrum: Spectrum, alphas: Doubles) -> Doubles:
+    """Return one minus each row's leverage at each penalty, (n, alphas)."""
+    squares = spectrum.vectors * spectrum.vectors
+    free = fetched(squares @ like(_left(spectrum, alphas).T, squares)).astype(np.float64)
+    if not spectrum.complete:
+        free += 1 - 1 / len(free) - fetched(squares.sum(1))[:, None]
+    return free
 
 
 def fold_errors(

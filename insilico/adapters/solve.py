@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from insilico.adapters.selection import CRITERIA, Targets, blocks, fold_errors
+from insilico.adapters.selection import Targets, blocks, fold_errors, generalised, left_out
 from insilico.adapters.spectrum import Array, Doubles, decompose, fetched, like
 from insilico.step import batches
 
@@ -94,17 +94,18 @@ def _try(
     for part in blocks(n_targets):
         y = targets(part)
         rotated = spectrum.vectors.T @ y
-        errors = held_out[:, part]
-        if choose in CRITERIA:
-            errors = CRITERIA[choose](spectrum, y, rotated, alphas)
-        best = errors.argmin(0)
-        least = errors[best, np.arange(len(best))]
+        if choose == "loo":
+            best, least, dual = left_out(spectrum, y, rotated, alphas)
+        else:
+            errors = held_out[:, part]
+            if choose == "gcv":
+                errors = generalised(spectrum, y, rotated, alphas)
+            best = errors.argmin(0)
+            least = errors[best, np.arange(len(best))]
+            shrinkage = like(1 / (spectrum.values[:, None] + alphas[best]), rotated)
+            dual = spectrum.vectors @ (rotated * shrinkage)
         better = np.flatnonzero(least < found.error[part])
-        chosen = alphas[best[better]]
-        shrinkage = 1 / (spectrum.values[:, None] + chosen)
         where = better + part.start
-        found.dual[:, where] = fetched(
-            spectrum.vectors @ (rotated[:, better] * like(shrinkage, rotated))
-        )
-        found.alpha[where], found.candidate[where] = chosen, candidate
+        found.dual[:, where] = fetched(dual[:, better])
+        found.alpha[where], found.candidate[where] = alphas[best[better]], candidate
         found.error[where] = least[better]

@@ -20,7 +20,7 @@ from insilico.encoders.segments import check_grid, segments_table, windows
 from insilico.errors import ParameterError, StoreError
 from insilico.schema import check
 from insilico.spaces import presented
-from insilico.spaces.responses.arrays import bold_of, from_array, read_arrays
+from insilico.spaces.responses.arrays import bold_of, check_header, from_array, read_arrays
 from insilico.spaces.responses.files import named
 from insilico.step import Step, device
 
@@ -165,8 +165,10 @@ class Tribe(Step):
         """Return the timelines of the segments of a file."""
         if self.file is None:
             return None
-        _, table = files_of(Path(self.file), self.segments)
-        return dict.fromkeys(segments_table(table)["timeline"])
+        preds, table = files_of(Path(self.file), self.segments)
+        timelines = segments_table(table)["timeline"]
+        check_header(preds, len(timelines))
+        return dict.fromkeys(timelines)
 
     def __call__(self, stimuli: xr.Dataset) -> xr.Dataset:
         """Return the responses to the stimuli, which `file` must hold by id."""

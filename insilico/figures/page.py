@@ -81,9 +81,11 @@ def need(dataset: xr.Dataset, figure: str, *names: str) -> None:
         raise SchemaError(f"{figure}: {listed(missing)} missing; has {listed(dataset.variables)}")
 
 
-def footer(figure: Figure, attrs: Mapping[str, Any], n: object, *more: str) -> None:
+def footer(
+    figure: Figure, attrs: Mapping[str, Any], n: object, *more: str, unit: str = "stimuli"
+) -> None:
     """Write below a figure its n, interval, tests, source and notes, and what a lesion is."""
-    parts = [f"n = {n} stimuli"]
+    parts = [f"n = {n} {unit}"]
     for key in ("interval", "test", "null", "correction"):
         if attrs.get(key):
             parts.append(f"{key}: {attrs[key]}" if key != "interval" else f"bars: {attrs[key]}")

@@ -14,7 +14,15 @@ from insilico.protocol.inputs import inputs, needs, used
 from insilico.protocol.leakage import leaks
 from insilico.protocol.model import CHAIN, Protocol
 from insilico.protocol.regions import bound, region_complaints
-from insilico.protocol.steps import Complaint, build, called, complaints, kinds, takes
+from insilico.protocol.steps import (
+    Complaint,
+    build,
+    called,
+    complaints,
+    kind_has,
+    kinds,
+    takes,
+)
 from insilico.scores.settings import expanded
 from insilico.step import Registry
 
@@ -262,7 +270,9 @@ def _scored(protocol: Protocol, spec: dict[str, Any], loc: Loc) -> Iterator[Comp
 def _statistic(protocol: Protocol, name: str) -> Iterator[Complaint]:
     loc = ("statistics", name)
     spec, _ = bound(protocol.statistics[name], protocol.bindings)
-    found = list(region_complaints(spec, loc)) or list(complaints("statistics", spec, loc))
+    own = kind_has("statistics", spec, "own_labels")
+    found = list(region_complaints(spec, loc, own_labels=bool(own)))
+    found = found or list(complaints("statistics", spec, loc)) or list(_space(spec, loc))
     for field in CONDITION_FIELDS:
         given = spec.get(field) or []
         for asked in given if isinstance(given, list) else [given]:
@@ -273,6 +283,15 @@ def _statistic(protocol: Protocol, name: str) -> Iterator[Complaint]:
     yield from found
     if not found:
         yield from inputs(protocol, spec, loc)
+
+
+def _space(spec: dict[str, Any], loc: Loc) -> Iterator[Complaint]:
+    """Yield what is wrong with the space in which a statistic takes responses."""
+    known = kind_has("statistics", spec, "spaces")
+    if "space" in spec and not known:
+        yield (*loc, "space"), f"{spec['kind']} takes no space: leave it out"
+    elif "space" in spec and spec["space"] not in known:
+        yield (*loc, "space"), not_one_of("space", spec["space"], known)
 
 
 def _sides(protocol: Protocol, spec: dict[str, Any], loc: Loc) -> Iterator[Complaint]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from insilico.errors import not_one_of
+from insilico.errors import InsilicoError, listed, not_one_of
 from insilico.protocol.document import Loc, merge
 from insilico.protocol.expand import rows_of
 from insilico.protocol.model import CHAIN, ONWARD, Protocol, Spec
 from insilico.protocol.steps import Complaint, build, complaints, kinds, takes
+from insilico.spaces.regions import own_labels
 from insilico.step import Step
 
 NO_RECORDING = "it needs measured responses: add 'recording', or a preset"
@@ -25,6 +26,13 @@ BEHIND = {
     "subjects": ("recording",),
 }
 """Name of a statistic's input to the sections behind it."""
+IN_VOXELS = {"prediction": "adapted", "measured": "voxels"}
+"""What stands for a statistic's input with ``space: voxels``."""
+
+
+def meant(needed: str, spec: Spec) -> str:
+    """Return the input that a statistic is given for one that it is called with."""
+    return IN_VOXELS.get(needed, needed) if spec.get("space") == "voxels" else needed
 
 
 def used(protocol: Protocol) -> set[str]:
@@ -36,21 +44,38 @@ def used(protocol: Protocol) -> set[str]:
     for spec in protocol.statistics.values():
         known = spec.get("kind") in list(kinds("statistics"))
         for needed in needs("statistics", spec["kind"]) if known else ():
-            found |= {*BEHIND.get(needed, ())}
+            found |= {*BEHIND.get(meant(needed, spec), ())}
     return found
 
 
 def inputs(protocol: Protocol, spec: Spec, loc: Loc) -> Iterator[Complaint]:
     """Yield what is missing for a statistic whose own parameters are right."""
     above = list(protocol.statistics)[: list(protocol.statistics).index(str(loc[1]))]
-    for needed in takes(build("statistics", spec)):
+    for needed in (meant(name, spec) for name in takes(build("statistics", spec))):
         if needed in INPUTS:
             yield from INPUTS[needed](protocol, spec, loc)
         elif needed not in above:
             yield loc, not_one_of("source", needed, [*INPUTS, *above])
+    yield from _own_labels(protocol, spec, loc)
     if "stimuli" in spec:
         stimuli = {**protocol.stimuli, **spec["stimuli"]} if "kind" not in spec["stimuli"] else {}
         yield from complaints("stimuli", stimuli or spec["stimuli"], (*loc, "stimuli"))
+
+
+def _own_labels(protocol: Protocol, spec: Spec, loc: Loc) -> Iterator[Complaint]:
+    """Yield that a recording does not carry the labels whose regions are asked for."""
+    by, recording = spec.get("by"), protocol.recording
+    if not by or not own_labels(by) or recording is None:
+        return
+    space = spec.get("space", "fsaverage5")
+    try:
+        step: Any = build("recording", {**recording, "space": space})
+        here = step.labels() if hasattr(step, "labels") else (by,)
+    except InsilicoError:
+        return  # what is wrong with the recording is said of it
+    if by not in here:
+        found = listed(here) or "none"
+        yield (*loc, "by"), f"no files of {by} for {space} in this recording; there are: {found}"
 
 
 def needs(section: str, kind: str) -> tuple[str, ...]:

@@ -126,7 +126,7 @@ class Subjects(Step):
         if len(spaces) > 1:
             raise SpaceError(f"subjects are compared in one space; these lie in {listed(spaces)}")
         joined = xr.concat(
-            responses,
+            [one.drop_vars(_differing(responses), errors="ignore") for one in responses],
             "subject",
             join="exact",
             coords="minimal",
@@ -135,6 +135,17 @@ class Subjects(Step):
         )
         joined = joined.assign_coords(subject=names)
         return check(joined, "response")
+
+
+def _differing(responses: Sequence[xr.Dataset]) -> list[str]:
+    """Return the labels that responses do not share, such as regions drawn on each subject."""
+    names = {str(k) for response in responses for k in response.coords if k not in response.dims}
+    each = [response.coords.variables for response in responses]
+    return [
+        name
+        for name in sorted(names)
+        if not all(name in own and own[name].identical(each[0][name]) for own in each)
+    ]
 
 
 def side_by_side(scores: tuple[xr.Dataset, ...] | list[xr.Dataset]) -> xr.Dataset:

@@ -14,6 +14,7 @@ from insilico.protocol.draws import Drawn
 from insilico.protocol.expand import Row, rows
 from insilico.protocol.first import First
 from insilico.protocol.half import Half
+from insilico.protocol.inputs import meant
 from insilico.protocol.join import Join, Subjects
 from insilico.protocol.model import CHAIN, ONWARD, Protocol, Spec
 from insilico.protocol.own import Calibrated
@@ -261,7 +262,7 @@ class Planner:
         known = _fields(self.protocol.stimuli) if self.protocol.conditions else ()
         shown = spec.get("stimuli") or {k: v for k, v in MEASURED_STIMULI.items() if k in known}
         stimuli = self.stimuli(merge({"it": self.protocol.stimuli}, {"it": shown})["it"])
-        made = self._of_chain(what) or self._of_stimuli(what, spec, stimuli)
+        made = self._of_chain(what) or self._of_stimuli(meant(what, spec), spec, stimuli)
         if made is None:
             raise TypeError(f"a statistic cannot be given '{what}'")
         return made
@@ -269,13 +270,13 @@ class Planner:
     def _of_stimuli(self, what: str, spec: Spec, stimuli: Job) -> Job | None:
         """Return the job of responses to a statistic's stimuli."""
         recording, encoder = self.protocol.recording or {}, self.protocol.encoder or {}
+        own = merge({"it": encoder}, {"it": spec.get("encoder") or {}})["it"]
         if what == "prediction":
-            encoder = merge({"it": encoder}, {"it": spec.get("encoder") or {}})["it"]
-            return self.encoded(encoder, stimuli)
+            return self.encoded(own, stimuli)
         if what == "calibrated":
             return self.calibrated(self.encoded(encoder, stimuli))
         if what == "adapted":
-            return self._adapted_by(self._chain(), _shown(stimuli), self.encoded(encoder, stimuli))
+            return self._adapted_by(self._chain(), _shown(stimuli), self.encoded(own, stimuli))
         if what in ("measured", "voxels"):
             space = "fsaverage5" if what == "measured" else "voxels"
             return self.recorded(recording, stimuli, space, "keep")

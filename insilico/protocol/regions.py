@@ -99,10 +99,15 @@ def _listed(spec: Mapping[str, Any]) -> list[str]:
     return [spelled(atlas, str(name)) for name in several]
 
 
-def region_complaints(spec: Mapping[str, Any], loc: Loc) -> Iterator[Complaint]:
-    """Yield what is wrong with the atlases and regions of a spec."""
+def region_complaints(
+    spec: Mapping[str, Any], loc: Loc, *, own_labels: bool = False
+) -> Iterator[Complaint]:
+    """Yield what is wrong with the atlases and regions of a spec.
+
+    `own_labels` says whether `by` may name labels of a measured response's own.
+    """
     for key in ATLAS_FIELDS:
-        known = (*atlases.names(), *(REGIONS if key == "atlas" else ()))
+        known = (*atlases.names(), *(REGIONS if key == "atlas" or own_labels else ()))
         if key in spec and spec[key] not in known:
             yield (*loc, key), not_one_of("atlas", spec[key], known)
             return

@@ -32,7 +32,7 @@ ROOMS = {
 TAKEN = {
     "adapter": ("pairs", "draw", "encoder", "half"),
     "perturb": ("n", "refit", "combine"),
-    "statistics": ("stimuli", "subjects", "encoder"),
+    "statistics": ("stimuli", "subjects", "encoder", "space"),
 }
 """Keys that the protocol itself uses and no step sees."""
 
@@ -43,6 +43,14 @@ def kinds(section: str) -> Registry:
     """Return the registry of the room behind a section."""
     room, _, table = ROOMS[section].partition(":")
     return getattr(importlib.import_module(f"insilico.{room}"), table or "KINDS")
+
+
+def kind_has(section: str, spec: Mapping[str, Any], name: str) -> Any:
+    """Return what the class of a spec's kind says by a name; None where it or the kind does not."""
+    registry, kind = kinds(section), spec.get("kind")
+    if not isinstance(kind, str) or kind not in registry.addresses():
+        return None
+    return getattr(registry[kind], name, None)
 
 
 def parameters(section: str, spec: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from insilico.recordings.places import voxel_coordinates
 from insilico.recordings.repeats import Presentations, Uneven, presentations
 from insilico.schema import check
 from insilico.spaces import nsd
+from insilico.spaces.nsd import rois
 from insilico.spaces.nsd.hub import ACCESS, Hub, check_betas, root_of
 from insilico.spaces.nsd.layout import MARK, Tree, require, stamp
 from insilico.spaces.nsd.layout import root_of as nsd_root
@@ -56,6 +57,10 @@ class MindEye2Betas(Step):
     def spaces(self) -> tuple[str, ...]:
         """Return the spaces that these betas are in."""
         return ("voxels",)
+
+    def labels(self) -> tuple[str, ...]:
+        """Return the families of regions that responses carry as labels of their own."""
+        return rois.families(Tree(nsd_root(self.nsd), self.subject), "voxels")
 
     def _hub(self) -> Hub:
         return Hub(root_of(self.root), self.subject)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,16 +16,23 @@ from insilico.spaces.nsd.layout import HEMISPHERES, Tree
 from insilico.spaces.responses.surfaces import load, values
 
 
+def ncsnr_files(tree: Tree, version: str, space: str) -> list[Path]:
+    """Return the files of the maps in a space, ``voxels`` or ``fsaverage5``, there or not."""
+    if space == "voxels":
+        return [tree.betas("func1pt8mm", version) / "ncsnr.nii.gz"]
+    return [tree.betas("fsaverage", version) / f"{side}.ncsnr.mgh" for side in HEMISPHERES]
+
+
 def ncsnr(tree: Tree, version: str, inside: np.ndarray | None) -> np.ndarray:
     """Return the ncsnr of each place, float32; of all vertices of fsaverage5 without a mask.
 
     Signal over noise in standard deviations, of one trial. Vertices on the medial wall have 0.
     """
     if inside is not None:
-        file = tree.betas("func1pt8mm", version) / "ncsnr.nii.gz"
-        tree.require([file], f"ncsnr of NSD subject {tree.subject}, voxels, {version}")
-        return _in_mask(file, inside)
-    files = [tree.betas("fsaverage", version) / f"{side}.ncsnr.mgh" for side in HEMISPHERES]
+        files = ncsnr_files(tree, version, "voxels")
+        tree.require(files, f"ncsnr of NSD subject {tree.subject}, voxels, {version}")
+        return _in_mask(files[0], inside)
+    files = ncsnr_files(tree, version, "fsaverage5")
     tree.require(files, f"ncsnr of NSD subject {tree.subject}, fsaverage5, {version}")
     found = np.concatenate([rois.surface(file)[:N_HEMISPHERE] for file in files])
     return np.where(medial_wall(), 0, found).astype(np.float32)
@@ -43,9 +51,8 @@ def _in_mask(file: Any, inside: np.ndarray) -> np.ndarray:
 
 
 def noise_ceiling(
-    tree: Tree,
+    ratio: np.ndarray,
     version: str,
-    inside: np.ndarray | None,
     n: int,
     place: str,
     coords: dict[str, Any],
@@ -58,7 +65,6 @@ def noise_ceiling(
     """
     if n < 1:
         raise ParameterError(f"noise_ceiling: n counts trials from 1, got {n}")
-    ratio = ncsnr(tree, version, inside)
     square = ratio.astype(np.float64) ** 2
     rows = {"effect": square / (square + 1 / n), "ncsnr": ratio}
     rows |= {name: np.full(len(ratio), np.nan) for name in ("ci_low", "ci_high", "p")}

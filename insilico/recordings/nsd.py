@@ -12,7 +12,7 @@ from pydantic import Field, PositiveInt
 
 from insilico.errors import ParameterError, RecordingError, listed
 from insilico.recordings import betas
-from insilico.recordings.ncsnr import noise_ceiling
+from insilico.recordings.ncsnr import ncsnr, ncsnr_files, noise_ceiling
 from insilico.recordings.places import surface_coordinates, voxel_coordinates
 from insilico.recordings.repeats import Presentations, Uneven, presentations
 from insilico.schema import check
@@ -78,6 +78,10 @@ class NSD(Step):
         }
         return tuple(space for space, file in there.items() if file)
 
+    def labels(self) -> tuple[str, ...]:
+        """Return the families of regions that responses carry as labels of their own."""
+        return rois.families(self.tree(), self.space)
+
     def used_sessions(self, tree: Tree) -> tuple[int, ...]:
         """Return the numbers of the sessions that count, ascending."""
         completed = tree.design.completed(self.subject)
@@ -108,10 +112,10 @@ class NSD(Step):
         some = f"To use those at hand set sessions: {list(here)}. " if here else ""
         what = f"NSD subject {self.subject}, {self.space}, {self.betas}"
         tree.require([*masks, *needed], what, some)
-        labels = self._label_files(tree)
+        labels = [*self._label_files(tree), *ncsnr_files(tree, self.betas, self.space)]
         return {
             "design": stamp([tree.design_file]),
-            "places": stamp([*masks, *labels]),
+            "places": stamp([*masks, *(file for file in labels if file.is_file())]),
             "betas": stamp(needed),
         }
 
@@ -142,8 +146,9 @@ class NSD(Step):
         Returns
         -------
         response, ([repeat,] stimulus, voxel or vertex)
-            With coordinate `n_repeats` over stimuli and, over places, `hemi`, `x`, `y`, `z` in mm
-            and the regions of NSD's families, such as `floc-faces`. Only the trials asked for are
+            With coordinate `n_repeats` over stimuli and, over places, `hemi`, `x`, `y`, `z` in mm,
+            the regions of NSD's families, such as `floc-faces`, and `ncsnr` where NSD's maps are
+            there. Only the trials asked for are
             kept; one session is in memory at a time.
 
         Raises
@@ -211,9 +216,17 @@ class NSD(Step):
 
     def _places(self, tree: Tree) -> tuple[str, dict[str, Any], dict[str, Any]]:
         """Return the name of the places' dimension, its coordinates, and what to say of them."""
+        place, said = "vertex", dict[str, Any]()
         if self.space == "fsaverage5":
-            return "vertex", surface_coordinates(tree), {}
-        return "voxel", *voxel_coordinates(tree)
+            coords = surface_coordinates(tree)
+        else:
+            place, (coords, said) = "voxel", voxel_coordinates(tree)
+        if all(file.is_file() for file in ncsnr_files(tree, self.betas, self.space)):
+            coords["ncsnr"] = (place, self._ncsnr(tree))
+        return place, coords, said
+
+    def _ncsnr(self, tree: Tree) -> np.ndarray:
+        return ncsnr(tree, self.betas, rois.mask(tree)[0] if self.space == "voxels" else None)
 
     def _attrs(self, tree: Tree) -> dict[str, Any]:
         sessions = self.used_sessions(tree)
@@ -243,9 +256,10 @@ class NSD(Step):
         """
         tree = self.tree()
         place, coords, said = self._places(tree)
-        inside = rois.mask(tree)[0] if self.space == "voxels" else None
-        attrs = {**self._attrs(tree), **said}
-        return noise_ceiling(tree, self.betas, inside, n, place, coords, attrs)
+        coords.pop("ncsnr", None)
+        return noise_ceiling(
+            self._ncsnr(tree), self.betas, n, place, coords, {**self._attrs(tree), **said}
+        )
 
 
 def _lacking(without: np.ndarray, asked: Presentations) -> dict[str, Any]:

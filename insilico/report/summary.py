@@ -179,10 +179,9 @@ def _signs(sure: np.ndarray) -> str:
 
 
 def _row(label: str, one: xr.Dataset) -> str:
-    text = (
-        f"  {label:<28} {one['effect'].item():+.3f} "
-        f"[{one['ci_low'].item():+.3f}, {one['ci_high'].item():+.3f}]"
-    )
+    low, high = one["ci_low"].item(), one["ci_high"].item()
+    text = f"  {label:<28} {one['effect'].item():+.3f}"
+    text += f" [{low:+.3f}, {high:+.3f}]" if np.isfinite([low, high]).any() else " (no interval)"
     if "ceiling" in one:
         text += f", ceiling {one['ceiling'].item():.3f}"
     if np.isfinite(one["p_corrected"].item()):

@@ -22,7 +22,7 @@ from insilico.errors import InsilicoError, StoreError
 from insilico.job import Job, walk
 from insilico.run.portable import portable
 from insilico.run.store import DamagedEntry, Store
-from insilico.step import Progress, computing, in_bytes
+from insilico.step import LEFT_OUT, Progress, computing, in_bytes
 
 How = Mapping[str, Any]
 
@@ -78,19 +78,24 @@ def obtain(job: Job, store: Store) -> xr.Dataset:
         inputs = [obtain(needed, store) for needed in job.inputs]
         unfinished = store.unfinished(job.key)
         with computing(scratch=unfinished):
-            result = store.write(job.key, job(*inputs), job.name)
+            result = job(*inputs)
+            kept = store.write(job.key, job.step.kept(result), job.name)
         shutil.rmtree(unfinished, ignore_errors=True)
-        return result
+        return store.remember(job.key, result) if LEFT_OUT in kept.attrs else kept
 
 
 def _stored(job: Job, store: Store) -> xr.Dataset | None:
     try:
-        return store.read(job.key)
+        found = store.read(job.key)
     except KeyError:
         return None
     except DamagedEntry:
         store.discard(job.key)
         return None
+    if LEFT_OUT not in found.attrs:
+        return found
+    inputs = [obtain(needed, store) for needed in job.inputs]
+    return store.remember(job.key, job.step.whole(found, *inputs))
 
 
 def lacking(targets: Iterable[Job], store: Store) -> list[Job]:

@@ -89,6 +89,10 @@ class Store:
         write_entry(dataset, self.path(key), name)
         return self._keep(key, dataset)
 
+    def remember(self, key: str, dataset: xr.Dataset) -> xr.Dataset:
+        """Keep a dataset in memory in place of what is written of it; return it."""
+        return self._keep(key, portable(dataset))
+
     def discard(self, key: str) -> None:
         """Delete an entry."""
         self._recent.pop(key, None)

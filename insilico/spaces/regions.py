@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from colorsys import hls_to_rgb
 
 import numpy as np
 import xarray as xr
@@ -63,15 +64,48 @@ def mask(region: str, *, atlas: str | None = None, of: xr.Dataset | None = None)
 def each(atlas: str | None, of: xr.Dataset) -> tuple[list[str], np.ndarray]:
     """Return the regions of an atlas and which places of a response they hold, (region, place).
 
-    Without an atlas it is one region, ``cortex``. Regions that hold no place are left out.
+    Without an atlas it is one region, ``cortex``. An atlas may be labels of the response's own,
+    such as ``floc-faces``. Regions that hold no place are left out.
     """
     everywhere = mask("lh | rh", of=of)
     if atlas is None:
         return ["cortex"], everywhere[None]
-    vertices, loaded = _vertices(of), atlases.load(atlas)
-    found = {name: loaded.mask(name)[vertices] & everywhere for name in loaded.regions}
+    if own_labels(atlas):
+        labels = _own(atlas, "", of)
+        known = [*REGIONS.get(atlas, ()), *sorted(set(labels) - {""})]
+        found = {name: (labels == name) & everywhere for name in known}
+    else:
+        vertices, loaded = _vertices(of), atlases.load(atlas)
+        found = {name: loaded.mask(name)[vertices] & everywhere for name in loaded.regions}
     kept = {name: where for name, where in found.items() if where.any()}
+    if not kept:
+        raise RegionError(f"no region of {atlas} holds a place of this response")
     return list(kept), np.stack(list(kept.values()))
+
+
+def numbered(atlas: str, of: xr.Dataset) -> tuple[list[str], np.ndarray]:
+    """Return the regions of `each` and of every place the number of its region, int (place,).
+
+    0 is no region; k is the k-th.
+    """
+    names, masks = each(atlas, of)
+    return names, (masks * np.arange(1, len(names) + 1)[:, None]).sum(0)
+
+
+def digests(atlas: str | None) -> dict[str, str]:
+    """Return the digest of an atlas; of a response's own labels none: they are part of it."""
+    if atlas is None or own_labels(atlas):
+        return {}
+    return {atlas: atlases.load(atlas).digest}
+
+
+def colours(atlas: str, names: Sequence[str]) -> list[str]:
+    """Return the colour of each region; a response's own labels go round the hues."""
+    if not own_labels(atlas):
+        about = atlases.describe(atlas)["regions"]
+        return [str(about[name]["colour"]) for name in names]
+    round_the_hues = (hls_to_rgb(k / len(names), 0.5, 0.45) for k in range(len(names)))
+    return ["#" + "".join(f"{int(255 * part):02x}" for part in hue) for hue in round_the_hues]
 
 
 def named(region: str) -> list[tuple[str, str]]:
@@ -149,20 +183,26 @@ def own_labels(prefix: str) -> bool:
 
 
 def _labelled(prefix: str, region: str, of: xr.Dataset | None) -> np.ndarray:
-    """Return where a response's own labels, a coordinate of this name, are the region."""
+    """Return where a response's own labels are the region."""
+    labels = _own(prefix, region, of)
+    found = np.char.lower(labels) == region.casefold()
+    if not found.any():
+        raise RegionError(not_one_of(prefix, region, sorted(set(labels) - {""})))
+    return found
+
+
+def _own(prefix: str, region: str, of: xr.Dataset | None) -> np.ndarray:
+    """Return a response's own labels, a coordinate of this name, str (place,)."""
     name = "roi" if prefix.casefold() == "roi" else prefix
     if of is None or name not in of.coords:
         here = [] if of is None else [n for n in ("roi", *REGIONS) if n in of.coords]
+        asked = f"{prefix}:{region}" if region else prefix
         raise RegionError(
-            f"'{prefix}:{region}' needs a response with the coordinate '{name}'; this one has "
+            f"'{asked}' needs a response with the coordinate '{name}'; this one has "
             f"{listed(here) or 'no labels of its own'}. Recordings of NSD carry those families "
             "whose files are on the disk"
         )
-    labels = of[name].values.astype(str)
-    found = np.char.lower(labels) == region.casefold()
-    if not found.any():
-        raise RegionError(not_one_of(name, region, sorted(set(labels) - {""})))
-    return found
+    return of[name].values.astype(str)
 
 
 class _Expression:

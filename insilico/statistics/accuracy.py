@@ -8,17 +8,18 @@ import numpy as np
 import xarray as xr
 from pydantic import NonNegativeInt, PositiveInt
 
-from insilico.errors import SchemaError, listed
+from insilico.errors import SchemaError
 from insilico.schema import check
-from insilico.spaces import atlases, fsaverage5
-from insilico.statistics.ceilings import reliability
+from insilico.spaces import fsaverage5, regions
 from insilico.statistics.map_tests import against_elsewhere
+from insilico.statistics.measured import Measured, Source, measured_of, require_repeats
 from insilico.statistics.nulls import named
 from insilico.statistics.permutations import unit_columns
 from insilico.statistics.places import vertices
 from insilico.step import Step, generator
 
 CHUNK = 2048
+SAID = ("source", "note", "ceiling_from")
 
 
 def region_products(x: np.ndarray, y: np.ndarray, labels: np.ndarray, regions: int) -> np.ndarray:
@@ -85,9 +86,10 @@ class EncodingAccuracy(Step):
     Parameters
     ----------
     by : str
-        Atlas whose regions are reported.
-    ceiling : {"noise"}
-        Noise ceiling of the mean over repeats, from the measured repeats.
+        Atlas (or labels of the measurement's own, such as ``floc-faces``) whose regions are
+        reported.
+    ceiling : {"noise", "ncsnr"}
+        Noise ceiling of the mean over repeats, from these (anova), or from NSD's ncsnr maps.
     null : {"spin", "variogram"}
         Null of "better or worse than elsewhere": surrogates of the map of r - sqrt(noise
         ceiling) against the regions. That r > 0 is tested by permuting stimuli.
@@ -97,16 +99,17 @@ class EncodingAccuracy(Step):
     """
 
     kind: ClassVar[str] = "encoding_accuracy"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
+    own_labels: ClassVar[bool] = True
     by: str = "yeo7"
-    ceiling: Literal["noise"] = "noise"
+    ceiling: Source = "noise"
     null: Literal["spin", "variogram"] = "spin"
     n: PositiveInt = 1000
     seed: NonNegativeInt = 0
 
     def digests(self) -> dict[str, str]:
         """Return the digest of the atlas."""
-        return {self.by: atlases.load(self.by).digest}
+        return regions.digests(self.by)
 
     def __call__(self, prediction: xr.Dataset, measured: xr.Dataset) -> xr.Dataset:
         """Estimate the accuracy.
@@ -122,13 +125,14 @@ class EncodingAccuracy(Step):
         clipped, and `gap_map`, r minus the root of the ceiling (of 0 where it is negative). By
         region: `ceiling` and `gap`, the means of that root and of the map.
         """
-        predicted, bold = aligned(prediction, measured)
-        labels = np.where(fsaverage5.medial_wall(), 0, atlases.load(self.by).labels)
-        x, y = unit_columns(predicted), unit_columns(bold.mean(0))
+        predicted, repeats = aligned(prediction, measured, self.kind, self.ceiling)
+        named_regions = regions.numbered(self.by, measured)
+        x, y = unit_columns(predicted), unit_columns(repeats.mean())
         r = (x * y).sum(0, dtype=np.float64)
-        noise_ceiling, wall = reliability(bold), fsaverage5.medial_wall()
+        noise_ceiling, wall = repeats.ceiling(), fsaverage5.medial_wall()
         r[wall], noise_ceiling[wall] = np.nan, np.nan
-        return self._estimate(x, y, r, noise_ceiling, labels, prediction.attrs | measured.attrs)
+        attrs = {**prediction.attrs, **measured.attrs, **repeats.about()}
+        return self._estimate(x, y, r, noise_ceiling, named_regions, attrs)
 
     def _estimate(
         self,
@@ -136,12 +140,12 @@ class EncodingAccuracy(Step):
         y: np.ndarray,
         r: np.ndarray,
         noise_ceiling: np.ndarray,
-        labels: np.ndarray,
+        named_regions: tuple[list[str], np.ndarray],
         attrs: dict[str, object],
     ) -> xr.Dataset:
-        atlas = atlases.load(self.by)
+        names, labels = named_regions
         ceiling = np.sqrt(np.clip(noise_ceiling, 0, None))  # of r; what is stored is not clipped
-        k, gap = len(atlas.regions), r - ceiling
+        k, gap = len(names), r - ceiling
         p, corrected = permutation_test(region_products(x, y, labels, k), self.n, self._rng("r"))
         draws = bootstrap_correlations(x, y, labels, k, self.n, self._rng("interval"))
         elsewhere, p_spin, spin_corrected = against_elsewhere(
@@ -166,8 +170,8 @@ class EncodingAccuracy(Step):
             {name: ("contrast", values) for name, values in rows.items()}
             | {name: ("vertex", values.astype(np.float32)) for name, values in maps.items()},
             coords={
-                "contrast": list(atlas.regions),
-                "colour": ("contrast", list(atlas.colours)),
+                "contrast": names,
+                "colour": ("contrast", regions.colours(self.by, names)),
                 "region_label": ("vertex", labels.astype(np.int16)),
                 **fsaverage5.coordinates(),
             },
@@ -180,7 +184,7 @@ class EncodingAccuracy(Step):
                 "interval": f"95 % percentile, {self.n} resamples of stimuli",
                 "unit_of_inference": "stimulus",
                 "atlas": self.by,
-                **{name: attrs[name] for name in ("source", "note") if name in attrs},
+                **{name: attrs[name] for name in SAID if name in attrs},
             },
         )
 
@@ -192,25 +196,22 @@ def _means(values: np.ndarray, labels: np.ndarray, regions: int) -> np.ndarray:
     return np.array([np.nanmean(values[labels == k]) for k in _range(regions)])
 
 
-def aligned(prediction: xr.Dataset, measured: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """Return the prediction (stimulus, vertex) and the repeats (repeat, stimulus, vertex)."""
+def aligned(
+    prediction: xr.Dataset, measured: xr.Dataset, who: str, ceiling: Source
+) -> tuple[np.ndarray, Measured]:
+    """Return the prediction (stimulus, vertex) and the repeats, both on fsaverage5."""
     check(prediction, "response", space="fsaverage5")
     check(measured, "response", space="fsaverage5")
     fsaverage5.check_order(prediction)
     fsaverage5.check_order(measured)
-    if measured.sizes.get("repeat", 1) < 2:
-        raise SchemaError("encoding_accuracy: the noise ceiling needs repeats (repeats='keep')")
-    missing = set(prediction["stimulus"].values) - set(measured["stimulus"].values)
-    if missing:
-        raise SchemaError(f"encoding_accuracy: not measured: {listed(sorted(missing), 3)}")
-    ordered = measured.sel(stimulus=prediction["stimulus"].values)
-    bold = ordered["bold"].transpose("repeat", "stimulus", "vertex").values
+    require_repeats(measured, who, ceiling)
+    repeats = measured_of(measured, prediction["stimulus"].values, who, ceiling)
     predicted, cortex = prediction["bold"].values, fsaverage5.cortex()
-    for name, values in (("prediction", predicted), ("measurement", bold.mean(0))):
+    for name, values in (("prediction", predicted), ("measurement", repeats.mean())):
         constant = int((values[:, cortex].std(0) < 1e-9).sum())
         if constant > len(cortex) // 2:
             raise SchemaError(
-                f"encoding_accuracy: the {name} is constant across stimuli in {constant} of "
+                f"{who}: the {name} is constant across stimuli in {constant} of "
                 f"{len(cortex)} cortical vertices; correlation is not defined there"
             )
-    return predicted, bold
+    return predicted, repeats

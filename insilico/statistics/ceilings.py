@@ -1,6 +1,6 @@
 """Noise ceilings from repeats: reliabilities in R² units, never squared, never capped.
 
-Six recipes go by the same name and give different numbers; each has its own name here
+Several recipes go by the same name and give different numbers; each has its own name here
 (`VARIANTS`), and a result says which it took.
 """
 
@@ -34,6 +34,8 @@ class Variant:
         Within what the betas are z-scored first.
     uneven : bool
         Whether images may have different numbers of trials.
+    of_ratio : bool
+        Whether not the signal variance but its ratio to the variance of averages is unbiased.
     """
 
     source: str
@@ -42,6 +44,7 @@ class Variant:
     rectified: bool = True
     z_scored: Literal["session", "repeat", "none"] = "none"
     uneven: bool = False
+    of_ratio: bool = False
 
 
 VARIANTS = {
@@ -50,6 +53,13 @@ VARIANTS = {
         "components",
         rectified=False,
         uneven=True,
+    ),
+    "anova_corrected": Variant(
+        "as anova, with 1 / MSB times (images - 3) / (images - 1): the ceiling itself is unbiased",
+        "components",
+        rectified=False,
+        uneven=True,
+        of_ratio=True,
     ),
     "nsd": Variant("NSD, Allen et al. (2022): the released ncsnr maps", "one", z_scored="session"),
     "glmsingle_matlab": Variant("GLMsingle, example 9, MATLAB", "ddof 1"),
@@ -90,12 +100,16 @@ def variances(
     -----
     Noise is the mean over images of the variance over an image's repeats; under ``"anova"`` sums
     of squares are pooled, ``MSW``, and the signal is ``(MSB - MSW) / k0`` with
-    ``k0 = (T - sum(k_i²) / T) / (I - 1)`` for T trials of I images.
+    ``k0 = (T - sum(k_i²) / T) / (I - 1)`` for T trials of I images. Of normal betas, with as many
+    trials each, ``MSB`` is chi-square with I - 1 degrees of freedom, so that ``1 / MSB`` is too
+    large by ``(I - 1) / (I - 3)`` on average and ``1 - MSW / MSB`` too small. Under
+    ``"anova_corrected"`` ``MSB`` is multiplied by this: the ceiling of averages of all trials is
+    unbiased, and the signal variance too large by ``2 (S + N / k0) / (I - 3)``.
     """
     about = known(variant)
     _require_repeats(repeats, variant)
     if about.total == "components":
-        return _components(repeats)
+        return _components(repeats, about.of_ratio)
     several = repeats.classes >= 2
     classes, within = repeats.classes[several], repeats.within[several]
     noise = (within / (classes - about.noise_ddof)[:, None]).sum(0) / (repeats.counts >= 2).sum()
@@ -128,10 +142,15 @@ def _require_repeats(repeats: Repeats, variant: str) -> None:
         )
 
 
-def _components(repeats: Repeats) -> tuple[np.ndarray, np.ndarray]:
+def _components(repeats: Repeats, of_ratio: bool) -> tuple[np.ndarray, np.ndarray]:
     counts, trials = repeats.counts, repeats.trials
+    if of_ratio and len(counts) < 4:
+        raise SchemaError(
+            f"noise ceiling: variant 'anova_corrected' needs 4 images, there are {len(counts)}: "
+            "the mean of 1 / MSB does not exist; take variant 'anova'"
+        )
     within = repeats.within.sum(0) / (trials - len(counts))
-    between = repeats.between / (len(counts) - 1)
+    between = repeats.between / (len(counts) - (3 if of_ratio else 1))
     share = (trials - (counts**2).sum() / trials) / (len(counts) - 1)
     return (between - within) / share, within
 
@@ -168,11 +187,20 @@ def at_trials(value: np.ndarray, trials: float, other: float) -> np.ndarray:
     return m * value / (1 + (m - 1) * value)
 
 
-def reliability(bold: np.ndarray) -> np.ndarray:
+def reliability(bold: np.ndarray, counts: np.ndarray | None = None) -> np.ndarray:
     """Return the noise ceiling of the mean over repeats, (place,), from (repeat, stimulus, place).
 
-    Variant ``"anova"``: ``1 - MSW / MSB``, which is ICC(1, k).
+    Variant ``"anova"``: of even repeats ``1 - MSW / MSB``, which is ICC(1, k).
+
+    Parameters
+    ----------
+    bold : (repeat, stimulus, place)
+    counts : int (stimulus,), optional
+        How many of each stimulus's repeats are real, the first ones; all of them if left out.
     """
     repeats, stimuli, _ = bold.shape
-    signal, noise = variances(summed(bold, np.tile(np.arange(stimuli), repeats)))
-    return ceiling(signal, noise, repeats)
+    images = np.tile(np.arange(stimuli), (repeats, 1))
+    if counts is not None:
+        images[np.arange(repeats)[:, None] >= counts] = -1
+    signal, noise = variances(summed(bold, images.ravel()))
+    return ceiling(signal, noise, repeats if counts is None else counts)

@@ -8,12 +8,12 @@ import numpy as np
 import xarray as xr
 from pydantic import NonNegativeInt, PositiveInt
 
-from insilico.errors import SchemaError, SpaceError, listed
+from insilico.errors import SpaceError
 from insilico.schema import check, place_of
-from insilico.spaces import atlases, regions
+from insilico.spaces import regions
 from insilico.statistics import jackknife
-from insilico.statistics.ceilings import reliability
 from insilico.statistics.maps import with_maps
+from insilico.statistics.measured import Measured, Source, measured_of, require_repeats
 from insilico.step import Step, generator
 
 
@@ -36,12 +36,16 @@ class ExplainedVariance(Step):
 
     Nothing is clipped: a place can lie above 1 or below 0 by chance, and averages of clipped
     values are biased. `effect` is a region's pooled share, the sum of ``r |r|`` over the sum of
-    the noise ceilings (anova, averages of the repeats at hand).
+    the noise ceilings of averages of the repeats at hand.
 
     Parameters
     ----------
     by : str, optional
-        Atlas whose regions are reported; otherwise all cortical places together.
+        Atlas (or labels of the measurement's own, such as ``floc-faces``) whose regions are
+        reported; otherwise all cortical places together.
+    ceiling : {"noise", "ncsnr"}
+        Noise ceilings from the measured repeats (anova), or from NSD's ncsnr maps. Those were made
+        of all trials of the subject, these included.
     n : int
         Permutations of stimuli, and the most groups of stimuli that the interval's jackknife
         leaves out.
@@ -49,13 +53,17 @@ class ExplainedVariance(Step):
     """
 
     kind: ClassVar[str] = "explained_variance"
+    version: ClassVar[int] = 2
+    own_labels: ClassVar[bool] = True
+    spaces: ClassVar[tuple[str, ...]] = ("fsaverage5", "voxels")
     by: str | None = None
+    ceiling: Source = "noise"
     n: PositiveInt = 100
     seed: NonNegativeInt = 0
 
     def digests(self) -> dict[str, str]:
         """Return the digest of the atlas."""
-        return {self.by: atlases.load(self.by).digest} if self.by else {}
+        return regions.digests(self.by)
 
     def __call__(self, prediction: xr.Dataset, measured: xr.Dataset) -> xr.Dataset:
         """Estimate the shares.
@@ -73,16 +81,15 @@ class ExplainedVariance(Step):
         coefficient of determination, which also judges level and scale), `noise_ceiling` and
         `normalised`.
         """
-        x, bold = _side_by_side(prediction, measured)
-        y = bold.mean(0, dtype=np.float64)
-        value = reliability(bold)
+        x, repeats = _side_by_side(prediction, measured, self.ceiling)
+        y, value = repeats.mean(np.float64), repeats.ceiling()
         names, masks = regions.each(self.by, measured)
         r = correlation(x, y)
         with np.errstate(invalid="ignore", divide="ignore"):
             normalised = np.where(value > 0, r * np.abs(r) / value, np.nan)
         maps = {"r": r, "r2": determination(x, y), "noise_ceiling": value}
         effect = _pooled(r, value, masks)
-        low, high = jackknife.interval(effect, self._without(x, bold, masks))
+        low, high = jackknife.interval(effect, self._without(x, repeats, masks))
         p, corrected = self._tested(x, y, value, masks, effect)
         rows: dict[str, Any] = {"effect": effect, "ci_low": low, "ci_high": high}
         rows |= {"p": p, "p_corrected": corrected, "n": np.full(len(names), len(x))}
@@ -99,17 +106,18 @@ class ExplainedVariance(Step):
             null="prediction and measurement of different stimuli",
             correction=f"maximum over {len(names)} regions",
             interval="95 %, jackknife over stimuli (t)",
-            repeats=measured.sizes["repeat"],
+            repeats=len(repeats.bold),
+            **repeats.about(),
         )
 
-    def _without(self, x: np.ndarray, bold: np.ndarray, masks: np.ndarray) -> np.ndarray:
+    def _without(self, x: np.ndarray, repeats: Measured, masks: np.ndarray) -> np.ndarray:
         rng = generator(self.seed, "explained variance", "interval")
         group = jackknife.groups(len(x), self.n, rng)
         made = []
         for g in range(group.max() + 1):
             rest = group != g
-            part = bold[:, rest]
-            made.append(_pooled(correlation(x[rest], part.mean(0)), reliability(part), masks))
+            part = repeats.of(rest)
+            made.append(_pooled(correlation(x[rest], part.mean()), part.ceiling(), masks))
         return np.array(made)
 
     def _tested(
@@ -135,8 +143,10 @@ def _pooled(r: np.ndarray, value: np.ndarray, masks: np.ndarray) -> np.ndarray:
         return (masks @ explained) / (masks @ np.nan_to_num(value))
 
 
-def _side_by_side(prediction: xr.Dataset, measured: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """Return the prediction (stimulus, place) and the repeats (repeat, stimulus, place)."""
+def _side_by_side(
+    prediction: xr.Dataset, measured: xr.Dataset, ceiling: Source
+) -> tuple[np.ndarray, Measured]:
+    """Return the prediction (stimulus, place) and the repeats."""
     check(measured, "response")
     check(prediction, "response")
     if prediction.attrs["space"] != measured.attrs["space"]:
@@ -144,12 +154,7 @@ def _side_by_side(prediction: xr.Dataset, measured: xr.Dataset) -> tuple[np.ndar
             f"explained_variance: the prediction lies in {prediction.attrs['space']}, the "
             f"measurement in {measured.attrs['space']}"
         )
-    if measured.sizes.get("repeat", 1) < 2:
-        raise SchemaError("explained_variance: the noise ceiling needs repeats (repeats='keep')")
-    missing = set(prediction["stimulus"].values) - set(measured["stimulus"].values)
-    if missing:
-        raise SchemaError(f"explained_variance: not measured: {listed(sorted(missing), 3)}")
-    place = place_of(measured)
-    ordered = measured.sel(stimulus=prediction["stimulus"].values)
-    bold = ordered["bold"].transpose("repeat", "stimulus", place).values
-    return prediction["bold"].transpose("stimulus", place).values, bold
+    require_repeats(measured, "explained_variance", ceiling)
+    ids = prediction["stimulus"].values
+    repeats = measured_of(measured, ids, "explained_variance", ceiling)
+    return prediction["bold"].transpose("stimulus", place_of(measured)).values, repeats

@@ -8,11 +8,11 @@ import numpy as np
 import xarray as xr
 from pydantic import NonNegativeInt, PositiveInt
 
-from insilico.spaces import atlases, fsaverage5
+from insilico.spaces import regions
 from insilico.statistics.accuracy import aligned, bootstrap_correlations
-from insilico.statistics.ceilings import reliability
 from insilico.statistics.flips import sign_flip_test, smallest_p
 from insilico.statistics.maps import with_maps
+from insilico.statistics.measured import Source
 from insilico.statistics.permutations import unit_columns
 from insilico.step import Step, generator
 
@@ -25,20 +25,26 @@ class EncodingGap(Step):
     Parameters
     ----------
     by : str
-        Atlas whose regions are reported.
+        Atlas (or labels of the measurement's own, such as ``floc-faces``) whose regions are
+        reported.
+    ceiling : {"noise", "ncsnr"}
+        Noise ceiling of the mean over repeats, from these (anova), or from NSD's ncsnr maps.
     n : int
         Resamples of stimuli, and ten times as many sign flips.
     seed : int
     """
 
     kind: ClassVar[str] = "encoding_gap"
+    version: ClassVar[int] = 2
+    own_labels: ClassVar[bool] = True
     by: str = "yeo7"
+    ceiling: Source = "noise"
     n: PositiveInt = 1000
     seed: NonNegativeInt = 0
 
     def digests(self) -> dict[str, str]:
         """Return the digest of the atlas."""
-        return {self.by: atlases.load(self.by).digest}
+        return regions.digests(self.by)
 
     def __call__(
         self, prediction: xr.Dataset, calibrated: xr.Dataset, measured: xr.Dataset
@@ -61,16 +67,16 @@ class EncodingGap(Step):
             `subject_negative` the shares of vertices with r < 0, and `ceiling` is the mean root
             of the noise ceiling. By vertex: `r_average`, `r_subject`, `gain`, `noise_ceiling`.
         """
-        models = [aligned(one, measured)[0] for one in (prediction, calibrated)]
-        bold = aligned(prediction, measured)[1]
-        labels = np.where(fsaverage5.medial_wall(), 0, atlases.load(self.by).labels)
-        y, units = unit_columns(bold.mean(0)), [unit_columns(one) for one in models]
+        both = [aligned(m, measured, self.kind, self.ceiling) for m in (prediction, calibrated)]
+        models, repeats = [one for one, _ in both], both[0][1]
+        names, labels = regions.numbered(self.by, measured)
+        y, units = unit_columns(repeats.mean()), [unit_columns(one) for one in models]
         r = np.stack([(x * y).sum(0, dtype=np.float64) for x in units])
-        value = reliability(bold)
+        value = repeats.ceiling()
         rows = self._rows(units, y, r, np.sqrt(np.clip(value, 0, None)), labels)
         maps = {"r_average": r[0], "r_subject": r[1], "gain": r[1] - r[0], "noise_ceiling": value}
-        names = list(atlases.load(self.by).regions)
-        about = self._about(len(y), len(names)) | {
+        about = self._about(len(y), len(names)) | repeats.about()
+        about |= {
             key: calibrated.attrs[key]
             for key in ("adapter", "adapter_pairs")
             if key in calibrated.attrs
@@ -85,10 +91,10 @@ class EncodingGap(Step):
         ceiling: np.ndarray,
         labels: np.ndarray,
     ) -> dict[str, Any]:
-        regions = int(labels.max())
-        inside = [labels == k for k in range(1, regions + 1)]
+        count = int(labels.max())
+        inside = [labels == k for k in range(1, count + 1)]
         drawn = [
-            bootstrap_correlations(x, y, labels, regions, self.n, self._rng("interval"))
+            bootstrap_correlations(x, y, labels, count, self.n, self._rng("interval"))
             for x in units  # the same resamples: differences are paired
         ]
         gain = (units[1] - units[0]) * y
@@ -96,7 +102,7 @@ class EncodingGap(Step):
         p, corrected = sign_flip_test(each, 10 * self.n, self._rng("flips"))
         low, high = np.percentile(drawn[1] - drawn[0], [2.5, 97.5], axis=0)
         rows: dict[str, Any] = {"effect": each.sum(0), "ci_low": low, "ci_high": high}
-        rows |= {"p": p, "p_corrected": corrected, "n": np.full(regions, len(y))}
+        rows |= {"p": p, "p_corrected": corrected, "n": np.full(count, len(y))}
         for name, one, draws in zip(MODELS, r, drawn, strict=True):
             rows[name] = [one[mask].mean() for mask in inside]
             rows[f"{name}_low"], rows[f"{name}_high"] = np.percentile(draws, [2.5, 97.5], axis=0)

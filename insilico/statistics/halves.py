@@ -88,6 +88,7 @@ class SplitHalf(Step):
     """
 
     kind: ClassVar[str] = "split_half"
+    spaces: ClassVar[tuple[str, ...]] = ("fsaverage5", "voxels")
     splits: PositiveInt = 10
     trials: PositiveInt | None = None
     n: PositiveInt = 200

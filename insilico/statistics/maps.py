@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from insilico.schema import place_of
-from insilico.spaces import atlases, regions
+from insilico.spaces import regions
 
 
 def with_maps(
@@ -36,11 +36,10 @@ def with_maps(
     **attrs
     """
     place, cortex = place_of(of), regions.mask("lh | rh", of=of)
-    coords: dict[Any, Any] = {k: v for k, v in of.coords.items() if v.dims == (place,)}
+    kept = (k for k, v in of.coords.items() if v.dims == (place,) and k not in maps)
+    coords: dict[Any, Any] = {k: of.coords[k] for k in kept}
     if atlas is not None:
-        loaded = atlases.load(atlas)
-        colours = dict(zip(loaded.regions, loaded.colours, strict=True))
-        coords["colour"] = ("contrast", [colours[name] for name in names])
+        coords["colour"] = ("contrast", regions.colours(atlas, names))
         attrs["atlas"] = atlas
     shown = {k: np.where(cortex, v, np.nan).astype(np.float32) for k, v in maps.items()}
     return xr.Dataset(

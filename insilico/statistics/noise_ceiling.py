@@ -11,7 +11,7 @@ from pydantic import NonNegativeInt, PositiveInt, field_validator
 
 from insilico.errors import ParameterError, SchemaError
 from insilico.schema import check, place_of
-from insilico.spaces import atlases, regions
+from insilico.spaces import regions
 from insilico.statistics import jackknife
 from insilico.statistics.ceilings import VARIANTS, ceiling, known, ncsnr, variances
 from insilico.statistics.maps import with_maps
@@ -32,7 +32,8 @@ class NoiseCeiling(Step):
     min_repeats : int
         Images with fewer trials are left out.
     by : str, optional
-        Atlas whose regions are reported; otherwise all cortical places together.
+        Atlas (or labels of the response's own, such as ``floc-faces``) whose regions are reported;
+        otherwise all cortical places together.
     n : int
         Permutations of trials for the null, and the most groups of stimuli that the interval's
         jackknife leaves out one by one.
@@ -41,6 +42,8 @@ class NoiseCeiling(Step):
 
     kind: ClassVar[str] = "noise_ceiling"
     version: ClassVar[int] = 2
+    own_labels: ClassVar[bool] = True
+    spaces: ClassVar[tuple[str, ...]] = ("fsaverage5", "voxels")
     variant: str = "anova"
     trials: PositiveInt | None = None
     min_repeats: PositiveInt = 2
@@ -59,7 +62,7 @@ class NoiseCeiling(Step):
 
     def digests(self) -> dict[str, str]:
         """Return the digest of the atlas."""
-        return {self.by: atlases.load(self.by).digest} if self.by else {}
+        return regions.digests(self.by)
 
     def __call__(self, measured: xr.Dataset) -> xr.Dataset:
         """Estimate the ceiling.

@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 import numpy as np
 import xarray as xr
 
-from insilico.errors import SchemaError, SpaceError, listed
+from insilico.errors import SchemaError, SpaceError
 from insilico.schema import check, place_of
-from insilico.statistics.ceilings import reliability
+from insilico.statistics.measured import Measured, Source, measured_of
 from insilico.step import Step
 
 CHUNK = 2048
@@ -31,9 +31,17 @@ def explained(predicted: np.ndarray, measured: np.ndarray) -> np.ndarray:
 
 
 class VoxelwiseAccuracy(Step):
-    """Test accuracy of an adapter: r and R² of each voxel, its noise ceiling, and the coverage."""
+    """Test accuracy of an adapter: r and R² of each voxel, its noise ceiling, and the coverage.
+
+    Parameters
+    ----------
+    ceiling : {"noise", "ncsnr"}
+        Noise ceiling from the measured repeats (anova), or from NSD's ncsnr maps.
+    """
 
     kind: ClassVar[str] = "voxelwise_accuracy"
+    version: ClassVar[int] = 2
+    ceiling: Source = "noise"
 
     def __call__(self, adapted: xr.Dataset, voxels: xr.Dataset) -> xr.Dataset:
         """Estimate the accuracy on stimuli that the adapter was not fitted on.
@@ -52,8 +60,8 @@ class VoxelwiseAccuracy(Step):
             repeats), and `covered` (voxel); others have NaN. The attributes hold the medians over
             covered voxels, how many there are, and how many vertices the adapter uses.
         """
-        predicted, bold = _aligned(adapted, voxels)
-        measured = bold.mean(0)
+        predicted, repeats = _aligned(adapted, voxels, self.ceiling)
+        measured = repeats.mean()
         covered = _covered(adapted) & (measured.max(0) > measured.min(0))
         found = {
             "r": _in_chunks(correlation, predicted, measured),
@@ -64,8 +72,8 @@ class VoxelwiseAccuracy(Step):
         rows: dict[str, Any] = dict.fromkeys(("ci_low", "ci_high", "p", "p_corrected"), nothing)
         rows |= {"effect": effect, "n": np.full(effect.shape, len(measured))}
         ceiling = np.full(len(covered), np.nan)
-        if len(bold) > 1:
-            ceiling = np.where(covered, reliability(bold), np.nan)
+        if len(repeats.bold) > 1 or self.ceiling == "ncsnr":
+            ceiling = np.where(covered, repeats.ceiling(), np.nan)
         places = {str(k): v for k, v in voxels.coords.items() if v.dims == ("voxel",)}
         return xr.Dataset(
             {
@@ -79,7 +87,8 @@ class VoxelwiseAccuracy(Step):
                 "null": "none",
                 "correction": "none",
                 "unit_of_inference": "stimulus",
-                "repeats": len(bold),
+                "repeats": len(repeats.bold),
+                **repeats.about(),
                 "median_r": _median(effect[0]),
                 "median_R2": _median(effect[1]),
                 "median_noise_ceiling": _median(ceiling),
@@ -114,8 +123,10 @@ def _covered(adapted: xr.Dataset) -> np.ndarray:
     return np.ones(adapted.sizes["voxel"], bool)
 
 
-def _aligned(adapted: xr.Dataset, voxels: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """Return predictions (stimulus, voxel) and measurements (repeat, stimulus, voxel)."""
+def _aligned(
+    adapted: xr.Dataset, voxels: xr.Dataset, ceiling: Source
+) -> tuple[np.ndarray, Measured]:
+    """Return predictions (stimulus, voxel) and the repeats of measurements."""
     check(adapted, "response")
     check(voxels, "response", space=adapted.attrs["space"])
     if place_of(adapted) != "voxel" or adapted.sizes["voxel"] != voxels.sizes.get("voxel"):
@@ -126,13 +137,9 @@ def _aligned(adapted: xr.Dataset, voxels: xr.Dataset) -> tuple[np.ndarray, np.nd
     if adapted["bold"].ndim != 2:
         raise SchemaError(f"voxelwise_accuracy: one condition; bold has {adapted['bold'].dims}")
     ids = adapted["stimulus"].values
-    missing = sorted(set(ids) - set(voxels["stimulus"].values))
-    if missing:
-        raise SchemaError(f"voxelwise_accuracy: not measured: {listed(missing, 3)}")
+    repeats = measured_of(voxels, ids, "voxelwise_accuracy", ceiling)
     if len(ids) < 3:
         raise SchemaError(
             f"voxelwise_accuracy: a correlation needs 3 stimuli; there are {len(ids)}"
         )
-    bold = voxels["bold"].sel(stimulus=ids)
-    bold = bold if "repeat" in bold.dims else bold.expand_dims("repeat")
-    return adapted["bold"].values, bold.transpose("repeat", "stimulus", "voxel").values
+    return adapted["bold"].values, repeats

@@ -66,6 +66,18 @@ def test_held_out_stimuli_are_named_and_do_not_depend_on_order(pair):
     held = set(fitted["stimulus"].values[fitted["held_out"].values])
     assert len(held) == 7
     assert held == set(turned["stimulus"].values[turned["held_out"].values])
+    learned = source["bold"].values[~fitted["held_out"].values]
+    np.testing.assert_allclose(fitted["source_mean"], learned.mean(0), atol=1e-6)
+    np.testing.assert_allclose(fitted["source_scale"], learned.std(0), rtol=1e-4, atol=1e-6)
+
+
+def test_dropout_is_on_while_it_learns_and_off_after(pair):
+    source, target, new, _ = pair
+    with_dropout = MLP(**(TINY | {"dropout": 0.5}))
+    fits = [step.fit(source, target) for step in (with_dropout, MLP(**(TINY | {"dropout": 0})))]
+    first = "layers.0.weight"
+    assert np.abs(fits[0][first].values - fits[1][first].values).max() > 1e-4
+    xr.testing.assert_identical(with_dropout(new, fits[0]), with_dropout(new, fits[0]))
 
 
 class Killed(Exception):

@@ -24,6 +24,16 @@ def test_random_projection_is_orthogonal_and_fixed():
     assert np.abs(matrix - structured_projection(np.eye(40, dtype=np.float32), 25, 4)).max() > 0.1
 
 
+def test_no_input_is_special_to_the_random_projection():
+    """A constant is a single wave of the cosine transform: random signs come before it."""
+    flat = np.full(400, 0.05, np.float32)
+    made = np.array([structured_projection(flat, 400, seed) for seed in range(30)])
+    np.testing.assert_allclose((made**2).sum(1), 1, rtol=1e-4)
+    spread = np.abs(np.sort(made, axis=1))
+    assert np.abs(spread[0] - spread[1]).max() > 0.02  # not one vector in another order
+    assert (made**4).sum() * 400 / 30 == pytest.approx(3, abs=0.2)  # as of normal numbers
+
+
 def test_principal_axes_hold_the_share():
     from sklearn.decomposition import PCA as Reference
 

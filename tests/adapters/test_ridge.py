@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -14,8 +15,11 @@ from insilico.adapters.pca import PCA
 from insilico.adapters.ridge import Ridge
 from insilico.adapters.scaling import mean_and_scale, standardized
 from insilico.errors import InsilicoError, ParameterError, SchemaError, SpaceError
+from insilico.job import Job
+from insilico.run.runner import obtain
+from insilico.run.store import Store
 from insilico.schema import check
-from insilico.step import computing
+from insilico.step import Step, computing
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "stats" / "ridge.npz"
 
@@ -266,3 +270,39 @@ def test_on_a_torch_device_it_gives_the_same(pair, form):
     with computing(device="cpu:0"):  # a torch device; "cpu" computes with numpy
         there = ridge(new, ridge.fit(source, target))
     np.testing.assert_allclose(here["bold"], there["bold"], atol=1e-4)
+
+
+STORED = {
+    "dual": {"form": "dual"},
+    "primal": {"form": "primal"},
+    "every repeat a row": {"form": "dual", "repeats": "single"},
+}
+
+
+@pytest.mark.parametrize("parameters", STORED.values(), ids=STORED)
+def test_a_store_holds_no_copy_of_the_source_and_gives_the_same_fit(pair, parameters, tmp_path):
+    step, (source, target, new, _) = Ridge(**parameters), pair
+    target = target.isel(stimulus=slice(None, None, -1)).isel(stimulus=slice(5, None))
+    given = [Job(name, Given(name=name)) for name in ("source", "target")]
+    job = Job("fit", step, tuple(given), method="fit")
+    Given.held = {"source": source, "target": target}
+    fitted = obtain(job, Store(tmp_path))
+    again = obtain(job, Store(tmp_path))  # from the files
+    xr.testing.assert_identical(again, fitted)
+    xr.testing.assert_equal(again, step.fit(source, target))
+    xr.testing.assert_identical(step(new, again), step(new, fitted))
+    with xr.open_dataset(Store(tmp_path).path(job.key), engine="h5netcdf") as held:
+        assert "source" not in held
+        assert "dual" in held or "weights" in held
+    assert "left_out" not in again.attrs
+
+
+class Given(Step):
+    """Responses at hand, as a job."""
+
+    kind: ClassVar[str] = "given"
+    held: ClassVar[dict[str, xr.Dataset]] = {}
+    name: str
+
+    def __call__(self) -> xr.Dataset:
+        return self.held[self.name]

@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.linear_model import Ridge, RidgeCV
 
-from insilico.adapters.selection import CRITERIA, dealt
+from insilico.adapters.selection import _free, _worth, dealt, generalised, left_out
 from insilico.adapters.solve import Solution, solve
 from insilico.adapters.spectrum import decompose
 
@@ -34,9 +34,9 @@ def random(n: int, p: int, t: int = 3, seed: int = 1) -> tuple[np.ndarray, np.nd
     return centred(x), centred(x @ rng.standard_normal((p, t)) + 2 * rng.standard_normal((n, t)))
 
 
-def criterion(name: str, x: np.ndarray, y: np.ndarray, alphas: list[float]) -> np.ndarray:
+def rotated(x: np.ndarray, y: np.ndarray, alphas: list[float]) -> tuple:
     spectrum = decompose(x)
-    return CRITERIA[name](spectrum, y, spectrum.vectors.T @ y, np.array(alphas))
+    return spectrum, y, spectrum.vectors.T @ y, np.array(alphas)
 
 
 @pytest.mark.parametrize("choose", ["loo", "gcv"])
@@ -60,12 +60,31 @@ def test_golden_folds(golden):
 @pytest.mark.parametrize("shape", [(30, 8), (8, 30), (20, 20)])
 def test_leave_one_out_is_what_leaving_one_out_gives(shape):
     x, y = random(*shape)
-    ours, errors = criterion("loo", x, y, [2.0])[0], []
+    (_, ours, _), errors = left_out(*rotated(x, y, [2.0])), []
     for row in range(len(x)):
         rest = np.arange(len(x)) != row
         model = Ridge(alpha=2.0).fit(x[rest], y[rest])
         errors.append((model.predict(x[[row]])[0] - y[row]) ** 2)
     np.testing.assert_allclose(ours, np.mean(errors, 0), rtol=1e-3)
+
+
+@pytest.mark.parametrize("shape", [(60, 25), (40, 90)])
+def test_penalties_that_are_ruled_out_are_not_the_best(shape):
+    x, y = random(*shape, t=300)
+    y[:, ::2] = centred(np.random.default_rng(3).standard_normal(y[:, ::2].shape))
+    alphas = [float(a) for a in np.logspace(-1, 5, 13)]
+    parts = rotated(x, y, alphas)
+    best, error, dual = left_out(*parts)
+    each = np.array([left_out(*parts[:3], np.array([alpha]))[1] for alpha in alphas])
+    np.testing.assert_array_equal(best, each.argmin(0))
+    np.testing.assert_allclose(error, each.min(0), rtol=1e-6)
+    assert len(np.unique(best)) > 4
+    spectrum, _, turned, _ = parts
+    shrunk = turned / (spectrum.values[:, None] + np.array(alphas)[best])
+    np.testing.assert_allclose(dual, spectrum.vectors @ shrunk, rtol=2e-3, atol=1e-6)
+    known = each.min(0) * len(x)
+    wanted = sum(len(some) for _, some in _worth(*parts, _free(spectrum, parts[-1]), known))
+    assert wanted < 0.7 * each.size  # the others were not computed
 
 
 @pytest.mark.parametrize("shape", [(30, 8), (8, 30)])
@@ -75,7 +94,7 @@ def test_generalised_cross_validation_is_its_formula(shape):
     hat = x @ np.linalg.solve(x.T @ x + alpha * np.eye(x.shape[1]), x.T) + 1 / n
     rss = ((y - hat @ y) ** 2).sum(0)
     expected = rss / n / (1 - np.trace(hat) / n) ** 2
-    np.testing.assert_allclose(criterion("gcv", x, y, [alpha])[0], expected, rtol=1e-3)
+    np.testing.assert_allclose(generalised(*rotated(x, y, [alpha]))[0], expected, rtol=1e-3)
 
 
 @pytest.mark.parametrize("shape", [(60, 25), (40, 90)])

@@ -70,6 +70,22 @@ def test_check_sees_which_responses_a_file_lacks(place, kind):
     assert mistakes(written(place, a_file(kind, [*SHOWN, "z.png"]), adapter)) == []
 
 
+@pytest.mark.parametrize(("kind", "name"), [("tribe", "preds.npy"), ("precomputed", "r.npy")])
+def test_check_sees_that_an_array_has_another_size(place, kind, name):
+    adapter = "adapter: {encoder: {kind: mary_nano}}\n"
+    file = written(place, a_file(kind, SHOWN), adapter)
+    np.save(name, np.zeros((3, 400), np.float32))
+    (message,) = mistakes(file)
+    assert f"{name}: an array on the cortex has 20484 columns" in message
+    assert message.endswith("this one has 400")
+    np.save(name, np.zeros((2, 20484), np.float32))
+    (message,) = mistakes(file)
+    assert f"{name}: 2 rows, and 3 are named" in message
+    np.save(name, np.array([{}], object), allow_pickle=True)
+    (message,) = mistakes(file)
+    assert "holds pickled Python objects" in message
+
+
 def test_a_file_that_an_adapter_is_fitted_on_needs_the_training_stimuli(place):
     file = written(place, a_file("tribe", SHOWN))
     (message,) = mistakes(file)

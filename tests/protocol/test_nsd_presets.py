@@ -51,6 +51,30 @@ def test_a_region_of_nsd_is_known_by_name(bare):
     assert not any("floc-faces" in t for t in mistakes(bare, {"conditions.lesion": right}))
 
 
+STATISTICS = {
+    "labels of a recording's own": ("{kind: noise_ceiling, by: floc-faces}", None),
+    "none of all subjects": ("{kind: cross_subject, by: floc-faces, subjects: [1, 2, 3]}",
+                             "unknown atlas 'floc-faces'"),
+    "voxels": ("{kind: noise_ceiling, space: voxels}", None),
+    "no such space": ("{kind: noise_ceiling, space: mni}", "unknown space 'mni'"),
+    "nothing to do with space": ("{kind: encoding_accuracy, by: phantom7, space: voxels}", "takes no space"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("spec", "words"), STATISTICS.values(), ids=STATISTICS)
+def test_whose_regions_and_which_space_a_statistic_may_take(spec, words):
+    told = mistakes("noise_ceiling", {"statistics.more": spec})
+    assert [words in line for line in told] == ([True] if words else []), told
+
+
+def test_a_statistic_in_voxels_is_given_voxels_and_what_the_adapter_makes():
+    spec = "{kind: explained_variance, space: voxels, stimuli: {split: test, n: 5}}"
+    work = plan(read("noise_ceiling", {"statistics.more": spec}).protocol)
+    adapted, measured = work.statistics["more"].inputs
+    assert adapted.name == "adapt test 5"
+    assert (measured.name, measured.step.space) == ("record voxels test 5", "voxels")
+
+
 def test_each_region_of_a_family_is_a_condition(bare, tmp_path):
     """On a made-up tree with the phantom's encoder and decoder, the plan is whole."""
     from insilico.phantom.export import export
@@ -66,6 +90,11 @@ def test_each_region_of_a_family_is_a_condition(bare, tmp_path):
         "{kind: ablate, atlas: floc-faces, region: [FFA-1, floc-bodies:EBA]}}",
     }
     work = plan(read(bare, phantom).protocol)
+    for space, words in (("voxels", []), ("fsaverage5", ["no files of floc-faces for fsaverage5"])):
+        faces = f"{{kind: noise_ceiling, by: floc-faces, space: {space}}}"
+        told = mistakes(bare, {**phantom, "statistics.faces": faces})
+        said = [line for line in told if "no files of" in line]
+        assert [words[0] in line for line in said] == [True] * len(words), told
     names = [branch.row.name for branch in work.branches]
     assert names == ["intact", "measured", "face/FFA-1", "face/floc-bodies:EBA"]
     assert work.branches[1].response is not None  # fsaverage betas are there

@@ -257,6 +257,8 @@ def test_regions_are_labels_above_zero_by_name(mini):
         == "V2v"
     ).all()
     assert "Kastner2015" not in response.coords  # its file is not there
+    assert step(mini).labels() == nsd_tree.FAMILIES
+    assert step(mini, space="fsaverage5").labels() == ()
 
 
 def test_a_region_of_nsd_can_be_ablated(mini):
@@ -303,6 +305,7 @@ def test_surface_labels_reach_fsaverage5_through_nsds_table(fresh):
         group = fresh.root / "nsddata/freesurfer/fsaverage/label"
         nsd_tree.save_surface(group / f"{side}.streams.mgz", shared)
         nsd_tree.save_surface(group / f"{side}.floc-faces.mgz", shared)  # not this subject's
+    assert step(fresh, space="fsaverage5").labels() == ("floc-faces", "streams")
     response = step(fresh, space="fsaverage5")(shown(fresh.pictures()[:2]))
     cortex = ~fsaverage5.medial_wall()
     ffa = (np.concatenate(truth) == 2) & cortex
@@ -314,7 +317,11 @@ def test_surface_labels_reach_fsaverage5_through_nsds_table(fresh):
 
 def test_nsds_ncsnr_gives_its_noise_ceiling(fresh):
     ratio = np.abs(np.random.default_rng(1).normal(0.5, 0.3, SHAPE))
+    before = step(fresh).digests()["places"]
     nsd_tree.save_volume(fresh.betas() / "ncsnr.nii.gz", ratio)
+    assert step(fresh).digests()["places"] != before
+    carried = step(fresh)(shown(fresh.pictures()[:2]))["ncsnr"]
+    np.testing.assert_allclose(carried, ratio[fresh.mask == 1], rtol=1e-6)
     ceiling = step(fresh).noise_ceiling(n=3)
     square = ratio[fresh.mask == 1] ** 2
     np.testing.assert_allclose(ceiling["effect"][0], square / (square + 1 / 3), rtol=1e-5)

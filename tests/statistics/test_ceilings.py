@@ -140,6 +140,20 @@ def test_anova_is_unbiased_where_others_are_not():
     assert biased.mean() < 0.95
 
 
+@pytest.mark.parametrize("truth", [0.0, 0.3, 0.6])
+def test_the_corrected_ceiling_is_unbiased_where_anovas_is_too_low(truth):
+    rng = np.random.default_rng(7)
+    images, places, noise = 12, 40_000, 3 * (1 - truth)  # S = truth, so that S + N / 3 = 1
+    signal = rng.standard_normal((1, images, places)) * np.sqrt(truth)
+    bold = signal + rng.standard_normal((3, images, places)) * np.sqrt(noise)
+    repeats = summed(bold, np.tile(np.arange(images), 3))
+    mean = {v: ceiling(*variances(repeats, v), 3).mean() for v in ("anova", "anova_corrected")}
+    assert mean["anova_corrected"] == pytest.approx(truth, abs=0.01)
+    assert mean["anova"] == pytest.approx(1 - (1 - truth) * 11 / 9, abs=0.01)
+    with pytest.raises(SchemaError, match="needs 4 images, there are 3"):
+        variances(summed(bold[:, :3, :5], np.tile(np.arange(3), 3)), "anova_corrected")
+
+
 def test_mixed_repeats_take_the_mean_of_one_over_k():
     signal, noise = np.array([1.0]), np.array([2.0])
     mixed = ceiling(signal, noise, np.array([3, 3, 2, 1]))
@@ -217,6 +231,10 @@ def test_noise_ceiling_finds_signal_and_its_absence():
     assert found["p"].item() == 0.01
     assert found.attrs["variant"].startswith("anova")
     assert found["noise_ceiling"].dims == ("voxel",)
+    other = KINDS.build({"kind": "noise_ceiling", "n": 2, "variant": "anova_corrected"})(response)
+    expected = 1 - (1 - found["noise_ceiling"]) * 37 / 39  # 40 images
+    np.testing.assert_allclose(other["noise_ceiling"], expected, rtol=1e-5)
+    assert other.attrs["variant"].startswith("anova_corrected: ")
     empty = KINDS.build({"kind": "noise_ceiling", "n": 99})(measured(signal=0)[0])
     assert empty["p"].item() > 0.05
     assert empty["ci_low"].item() < 0 < empty["ci_high"].item()

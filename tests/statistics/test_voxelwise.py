@@ -85,3 +85,12 @@ def test_a_run_tells_medians_of_maps(pair):
     lines = _estimate("fit", found)
     assert lines[1].split() == f"r median {found.attrs['median_r']:+.3f} over 6 of 8 voxels".split()
     assert "noise ceiling" in lines[3]
+
+
+def test_a_run_says_where_there_is_no_interval():
+    from insilico.report.summary import _estimate
+
+    one = isi.sample("estimate", 2)
+    none = one.assign(ci_low=one["ci_low"] * np.nan, ci_high=one["ci_high"] * np.nan)
+    assert "[-0.874, +1.126]" in _estimate("a", one)[1]
+    assert all("(no interval)" in line and "nan" not in line for line in _estimate("a", none)[1:])

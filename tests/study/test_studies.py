@@ -23,7 +23,8 @@ from insilico.spaces import atlases
 
 FEW = {"stimuli.n": 60}
 QUIET: dict = {"figures": []}
-NETWORKS = [f"statistics.{name}.n" for name in ("ceiling", "nsd", "glmsingle", "one trial")]
+BESIDE = ("corrected", "nsd", "glmsingle", "one trial")
+NETWORKS = [f"statistics.{name}.n" for name in ("ceiling", *BESIDE)]
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +59,8 @@ def test_ceilings_are_those_of_the_cohort(ceilings):
         expected = 1 - (1 - mean) * 59 / 57  # 1 / MSB of 60 stimuli is too large by that
         assert one["ci_low"] < expected < one["ci_high"], name
         assert one["p"] < 0.1, name  # of 12 permutations none
+        mended = ceilings.open("estimate-corrected")["effect"].sel(contrast=name)
+        assert mended == pytest.approx(1 - (1 - one["effect"].item()) * 57 / 59, abs=1e-6), name
     alone = ceilings.open("estimate-one trial")["effect"]
     assert (alone < found["effect"]).all()
 
@@ -72,7 +75,10 @@ def test_a_study_without_conditions_decodes_nothing(ceilings):
 def test_the_prediction_reaches_what_an_endless_group_would(ran):
     changes = {"statistics.between.n": 2, **FEW} | QUIET
     estimate = ran("cross_subject", **changes).open("estimate-between")
-    assert "grey in the map" in _words(cross_subject(estimate))
+    words = _words(cross_subject(estimate))
+    assert "grey in the map" in words
+    assert "n = 4 subjects, 60 stimuli each" in words
+    assert estimate.attrs["unit_of_inference"] == "subject"
     found = estimate["effect"]
     expected, reached = (found.sel(metric=name) for name in ("corrected", "prediction"))
     assert (found.sel(metric="leave_one_out") < expected).all()

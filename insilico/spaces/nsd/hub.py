@@ -6,7 +6,6 @@ Facts, read from public code; the hub itself was not reached: https://github.com
 from __future__ import annotations
 
 import io
-import os
 import tarfile
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,7 +16,7 @@ import numpy as np
 
 from insilico.errors import RecordingError
 from insilico.spaces.nsd import PICTURES, VOXELS, stimulus_id
-from insilico.spaces.nsd.layout import require
+from insilico.spaces.nsd.layout import folder_of, require
 
 VARIABLE = "INSILICO_MINDEYE2"
 ACCESS = "from the dataset repository pscotti/mindeyev2 of the Hugging Face hub"
@@ -35,16 +34,8 @@ LARGEST = 1 << 20
 
 def root_of(given: Path | None) -> Path:
     """Return the folder of the hub's files: the one given, else that of the environment."""
-    told = given or os.environ.get(VARIABLE)
-    if not told:
-        raise RecordingError(
-            f"where are MindEye2's files? Give root, or set {VARIABLE}, to the folder that holds "
-            f"betas_all_subj01_fp32_renorm.hdf5 and wds/ ({ACCESS})"
-        )
-    path = Path(told).expanduser()
-    if not path.is_dir():
-        raise RecordingError(f"{path}: no such folder (root, or {VARIABLE}); get it {ACCESS}")
-    return path
+    held = "betas_all_subj01_fp32_renorm.hdf5 and wds/"
+    return folder_of(given, VARIABLE, "where are MindEye2's files?", held, f"Get it {ACCESS}")
 
 
 @dataclass(frozen=True)

@@ -29,22 +29,26 @@ END = 1 << 16
 
 
 def root_of(given: Path | None) -> Path:
-    """Return NSD's folder: the one given, else that of the environment.
+    """Return NSD's folder: the one given, else that of the environment."""
+    return folder_of(given, VARIABLE, "where is NSD?", "nsddata/ and nsddata_betas/", ACCESS)
+
+
+def folder_of(given: Path | None, variable: str, asked: str, holds: str, access: str) -> Path:
+    """Return a folder of data: the one given, else that of an environment variable.
 
     Raises
     ------
     RecordingError
         If none is given, or it is no folder.
     """
-    told = given or os.environ.get(VARIABLE)
+    told = given or os.environ.get(variable)
     if not told:
         raise RecordingError(
-            f"where is NSD? Give root, or set {VARIABLE}, to the folder that holds nsddata/ and "
-            f"nsddata_betas/. {ACCESS}"
+            f"{asked} Give root, or set {variable}, to the folder that holds {holds}. {access}"
         )
     path = Path(told).expanduser()
     if not path.is_dir():
-        raise RecordingError(f"{path}: no such folder (root, or {VARIABLE}). {ACCESS}")
+        raise RecordingError(f"{path}: no such folder (root, or {variable}). {access}")
     return path
 
 

@@ -127,6 +127,30 @@ def vertex_labels(tree: Tree, family: str) -> np.ndarray | None:
     return np.where(fsaverage5.medial_wall(), "", found)
 
 
+def families(tree: Tree, space: str) -> tuple[str, ...]:
+    """Return the families whose files are there, in ``voxels`` or on ``fsaverage5``."""
+    ways = _volume_files if space == "voxels" else _surface_files
+    return tuple(
+        family
+        for family in REGIONS
+        if any(all(file.is_file() for file in way) for way in ways(tree, family))
+    )
+
+
+def _volume_files(tree: Tree, family: str) -> Iterator[list[Path]]:
+    """Yield the files that labels of voxels can be read from, one way after the other."""
+    yield [tree.roi(family)]
+    yield [tree.roi(family, side) for side in HEMISPHERES]
+
+
+def _surface_files(tree: Tree, family: str) -> Iterator[list[Path]]:
+    """Yield the files that labels on fsaverage5 can be read from, one way after the other."""
+    if not family.startswith(DRAWN):
+        yield [tree.label(family, side, "fsaverage") for side in HEMISPHERES]
+    own = [tree.label(family, side) for side in HEMISPHERES]
+    yield [*own, *(tree.to_fsaverage(side) for side in HEMISPHERES)]
+
+
 def _half(tree: Tree, family: str, side: str) -> np.ndarray | None:
     shared = tree.label(family, side, "fsaverage")
     if shared.is_file() and not family.startswith(DRAWN):

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +32,38 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """Return the arrays of a .npy file (one, called ``bold``) or a .npz file, never a pickle."""
     if not path.is_file():
         raise StoreError(f"{path}: no such file")
+    with _read(path), path.open("rb") as file:
+        held = np.load(file, allow_pickle=False)
+        return {ONLY: held} if isinstance(held, np.ndarray) else dict(held)
+
+
+def check_header(path: Path, items: int) -> None:
+    """Raise if the header of a .npy file says that it cannot hold so many responses.
+
+    No value is read. Other files pass: only reading tells what they hold.
+    """
+    if path.suffix != ".npy" or not path.is_file():
+        return
+    with _read(path):
+        held = np.load(path, mmap_mode="r", allow_pickle=False)
     try:
-        with path.open("rb") as file:
-            held = np.load(file, allow_pickle=False)
-            return {ONLY: held} if isinstance(held, np.ndarray) else dict(held)
+        _halves(numbers(held))
+    except (SchemaError, SpaceError) as error:
+        raise type(error)(f"{path}: {error}") from error
+    if len(held) != items:
+        raise SchemaError(
+            f"{path}: {len(held)} rows, and {items} are named: are the names those of another file?"
+        )
+
+
+@contextmanager
+def _read(path: Path) -> Iterator[None]:
+    """Turn what numpy says of a broken file into a `StoreError`."""
+    try:
+        yield
     except (ValueError, OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
         why = f"cannot be read as .npy or .npz: {error}"
-        if "pickle" in str(error):
+        if "pickle" in str(error) or "Python objects" in str(error):
             why = (
                 "holds pickled Python objects, or is no array file; reading them would run code "
                 "from the file: save plain numbers with numpy.save or numpy.savez"

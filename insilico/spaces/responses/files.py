@@ -28,7 +28,13 @@ import xarray as xr
 from insilico.errors import ParameterError, SchemaError, SpaceError, StoreError, listed
 from insilico.schema import check, place_of
 from insilico.spaces.responses import surfaces, volumes
-from insilico.spaces.responses.arrays import bold_of, left_first, on_cortex, read_arrays
+from insilico.spaces.responses.arrays import (
+    bold_of,
+    check_header,
+    left_first,
+    on_cortex,
+    read_arrays,
+)
 from insilico.spaces.responses.labels import (
     as_text,
     beside_of,
@@ -165,8 +171,8 @@ def held_ids(path: Path) -> dict[str, None]:
 
     Raises
     ------
-    SchemaError
-        If it does not.
+    SchemaError, SpaceError
+        If it does not, or a .npy file is not of as many rows, or of another width.
     """
     labels = beside_of(_beside(path))["labels"]
     names = labels.get("stimulus", labels.get("timeline"))
@@ -175,6 +181,7 @@ def held_ids(path: Path) -> dict[str, None]:
             f"{path}: nothing says whose responses these are; {_beside(path).name} does, as "
             "insilico.write_response leaves it"
         )
+    check_header(path, len(names))
     return dict.fromkeys(map(str, names))
 
 
