@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class InsilicoError(Exception):
@@ -44,6 +44,20 @@ class EventError(StimulusError):
 
 class WeightsError(InsilicoError, RuntimeError):
     """Weights are missing, damaged or those of another model."""
+
+
+class SeveralMissing(WeightsError):
+    """Weights of several networks are missing, damaged or those of another model.
+
+    Attributes
+    ----------
+    each : list of WeightsError
+        One for each network.
+    """
+
+    def __init__(self, each: Sequence[WeightsError]) -> None:
+        super().__init__("; and ".join(map(str, each)))
+        self.each = list(each)
 
 
 class StoreError(InsilicoError, OSError):

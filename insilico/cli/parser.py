@@ -212,6 +212,7 @@ def _add_plan(into: Any) -> None:
     parser.add_argument("--memory", default="16GB", metavar="SIZE", help="such as 24GB (16GB)")
     parser.add_argument("--precision", choices=PRECISIONS, default="fp16", help="(fp16)")
     parser.add_argument("--tiled", action="store_true", help="autoencoders decode tile by tile")
+    parser.add_argument("--beams", type=_count, default=1, metavar="N", help="of captions (1)")
     parser.add_argument("--batch", type=_count, metavar="N", help="items that go together")
     parser.add_argument("--device", default="cuda", help="kind of device planned for (cuda)")
 

@@ -33,17 +33,18 @@ def check(arguments: argparse.Namespace) -> int:
 
 def plan(arguments: argparse.Namespace) -> int:
     """Say how the chain is computed within a memory, at the published sizes."""
+    from insilico.measuring.beside import table
     from insilico.measuring.stages import needs
     from insilico.step import in_bytes
     from insilico.weights.memory import plan
 
     _quiet()
     memory, how = in_bytes(arguments.memory), (arguments.device, arguments.batch)
-    *decoder, sound = needs("full", arguments.precision, arguments.tiled)
+    decoder = needs("full", arguments.precision, arguments.tiled, arguments.beams)
     print(f"published sizes, {arguments.precision}, {arguments.device}; counted, nothing is loaded")
     print(plan(decoder, memory, *how).table())
-    print("\nsounds, after all pictures are made (AudioLDM2, fp32)")
-    print(plan([sound], memory, *how).table())
+    print("\nbeside the decoder, each alone while it computes (fp32)")
+    print(table(memory, *how))
     return 0
 
 

@@ -175,7 +175,8 @@ class Git(Step):
 
         if memory() is None:
             return None
-        plan = planned({"captioner": found(self.weights, "captioner")}, "fp32")
+        networks = {"captioner": found(self.weights, "captioner")}
+        plan = planned(networks, "fp32", beams=self.beams)
         make_room("captioner", plan)
         return None if plan is None else plan["captioner"].batch
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from string import punctuation
@@ -14,16 +14,19 @@ import torch
 import xarray as xr
 from pydantic import Field
 
-from insilico.encoders.config import CONFIG, MaryNanoConfig
+from insilico.encoders.config import CONFIG, MaryNanoConfig, read_config
 from insilico.encoders.network import TOKENIZER, WEIGHTS, MaryNanoModel
-from insilico.encoders.presentation import Presentation, Stream, silenced
+from insilico.encoders.presentation import Presentation, Shown, Stream, silenced
 from insilico.errors import ParameterError, WeightsError, listed, not_one_of
 from insilico.schema import check, short_digest
 from insilico.spaces import fsaverage5
 from insilico.step import Step, device
+from insilico.weights.alone import granted, need, taken
+from insilico.weights.memory import Need
 from insilico.weights.shelf import kept
 
 ROWS_AT_ONCE = 64
+HELD = "encoder"
 FAR = 2.6
 """Standard deviations beyond which a picture counts as of another world: 2 in 100 new scenes do."""
 SILENT = (
@@ -49,7 +52,7 @@ def weights_digest(folder: Path) -> str:
         raise WeightsError(f"{folder}: weights of MARY-Nano cannot be read: {error}") from error
 
 
-@kept("encoder", 2)
+@kept(HELD, 2)
 def _loaded(folder: Path, digest: str, where: str) -> MaryNanoModel:
     return MaryNanoModel.from_pretrained(folder).to(where)
 
@@ -88,6 +91,11 @@ class MaryNano(Step):
     def digests(self) -> dict[str, str]:
         """Return the digest of the weights."""
         return {"weights": weights_digest(weights_folder(self.weights))}
+
+    def ready(self) -> None:
+        """Raise if the memory that `computing` sets is too little for the network and a picture."""
+        config = read_config(weights_folder(self.weights) / CONFIG)
+        granted(lambda: picture_need(config))
 
     def model(self) -> MaryNanoModel:
         """Return the network on the current device."""
@@ -146,13 +154,42 @@ def _responses(
     n, rows = len(shown), shown.rows if keep else np.ones(len(shown), int)
     bold = np.empty((rows.sum(), model.config.n_vertices), np.float32)
     first, found = np.cumsum(rows) - rows, Found(bold, np.zeros(n, np.float32))
-    for numbers, batch in shown.batches(ROWS_AT_ONCE):
+    longest = np.array([shown.rows.argmax()])
+    most = taken(HELD, lambda: needed(model.config, shown.shown(longest)))
+    for numbers, batch in shown.batches(ROWS_AT_ONCE, most=most):
         fused = model.fused(silenced(batch, without).to(device()))
         found.remoteness[numbers] = model.remoteness(fused.mean(1), shown.modality).cpu().numpy()
         fused = fused if keep else fused.mean(1, keepdim=True)
         made = model.predict(fused, subject).cpu().numpy()
         bold[first[numbers][:, None] + np.arange(made.shape[1])] = made
     return found
+
+
+def needed(config: MaryNanoConfig, shown: Shown) -> Need:
+    """Return what the network needs for stimuli like one that is shown.
+
+    Texts are counted as silent films of their length, which take more.
+    """
+    shown = _film(config, shown.rows) if shown.modality == "text" else shown
+    with torch.device("meta"):
+        model = MaryNanoModel(config).eval()
+    one = {k: v.to("meta") for k, v in vars(shown).items() if isinstance(v, torch.Tensor)}
+
+    def call(n: int) -> object:
+        parts: dict[str, Any] = {k: v.expand(n, *v.shape[1:]).clone() for k, v in one.items()}
+        return model.predict(model.fused(replace(shown, **parts)))
+
+    return need(HELD, model, call, max(1, ROWS_AT_ONCE // shown.rows))
+
+
+def picture_need(config: MaryNanoConfig) -> Need:
+    """Return what the network needs for pictures."""
+    return needed(config, _film(config, 1))
+
+
+def _film(config: MaryNanoConfig, rows: int) -> Shown:
+    side = config.vision.side
+    return Shown(rows, film=torch.empty(1, rows, 3, side, side, device="meta"))
 
 
 def _notes(shown: Presentation, remoteness: np.ndarray, said: Sequence[str]) -> dict[str, str]:

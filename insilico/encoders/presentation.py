@@ -162,12 +162,18 @@ class Presentation:
         with_film = self.modality == "film" and "sound" in self.stimuli
         return with_film or self.modality == "sound"
 
-    def batches(self, rows: int, what: str = "encode") -> Iterator[tuple[np.ndarray, Shown]]:
-        """Yield numbers of stimuli of one length, and what they show, about `rows` rows at once."""
+    def batches(
+        self, rows: int, what: str = "encode", most: int | None = None
+    ) -> Iterator[tuple[np.ndarray, Shown]]:
+        """Yield numbers of stimuli of one length, and what they show, about `rows` rows at once.
+
+        `most` stimuli fit into memory together.
+        """
         parts: list[np.ndarray] = []
         for kind in np.unique(self.alike):
             alike = np.flatnonzero(self.alike == kind)
             size = asked_batch() or max(1, rows // int(self.rows[alike[0]]))
+            size = size if most is None else min(size, most)
             parts += [alike[at : at + size] for at in range(0, len(alike), size)]
         for numbers in one_by_one(parts, what):
             yield numbers, self.shown(numbers)

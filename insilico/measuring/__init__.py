@@ -13,7 +13,7 @@ from insilico.decoders.mindeye2.stages import LOADERS, prepared
 from insilico.decoders.precision import Precision
 from insilico.errors import ParameterError, not_one_of
 from insilico.measuring.random_weights import filled
-from insilico.measuring.stages import Items, Stage, needs, stages
+from insilico.measuring.stages import Items, Stage, needs, sound_need, stages
 from insilico.step import computing, in_bytes, progress
 from insilico.weights.counting import LiveBytes, bytes_of, parameters_of
 from insilico.weights.memory import Plan, plan
@@ -126,7 +126,8 @@ def measure(
 
 
 def _planned(size: str, precision: Precision, memory: int | str, device: str) -> Plan:
-    return plan(needs(size, precision), in_bytes(memory), device)
+    every = (*needs(size, precision), sound_need(size))
+    return plan(every, in_bytes(memory), device)
 
 
 @torch.inference_mode()

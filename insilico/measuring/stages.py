@@ -19,6 +19,7 @@ from insilico.decoders.precision import Precision, products_in
 from insilico.encoders.config import MaryNanoConfig
 from insilico.encoders.network import MaryNanoModel
 from insilico.encoders.presentation import Shown
+from insilico.weights.memory import Need
 
 Items = dict[str, torch.Tensor]
 
@@ -83,11 +84,15 @@ def stages(size: str) -> list[Stage]:
     ]
 
 
-def needs(size: str, precision: Precision, tiled: bool = False) -> tuple[Any, ...]:
-    """Return what the decoder's stages and the sound need at a size."""
+def needs(size: str, precision: Precision, tiled: bool = False, beams: int = 1) -> tuple[Need, ...]:
+    """Return what the decoder's stages need at a size."""
+    return needs_at(SIZES[size](), precision, tiled, beams)
+
+
+def sound_need(size: str) -> Need:
+    """Return what the sound needs at a size."""
     sound = sound_needs.published() if size == "full" else sound_needs.small()
-    decoder = needs_at(SIZES[size](), precision, tiled)
-    return *decoder, sound_needs.need(sound, WORK[size].seconds)
+    return sound_needs.need(sound, WORK[size].seconds)
 
 
 def normal(*shape: int, seed: int = 1) -> torch.Tensor:

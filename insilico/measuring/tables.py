@@ -8,7 +8,7 @@ from insilico.decoders import sound_needs
 from insilico.decoders.mindeye2.sizes import published
 from insilico.decoders.mindeye2.skeleton import built
 from insilico.measuring import Measured
-from insilico.measuring.stages import needs
+from insilico.measuring.stages import needs, sound_need
 from insilico.weights.counting import parameters_of
 from insilico.weights.memory import aligned
 from insilico.weights.writing import written
@@ -36,7 +36,7 @@ def counted() -> dict[str, int]:
 def budget() -> str:
     """Return the reported table of memory beside what is counted at full size."""
     known, sums, rows = counted(), [0, 0], list[tuple[str, ...]]()
-    ours = {need.name: need.weights for need in needs("full", "fp16")}
+    ours = {need.name: need.weights for need in (*needs("full", "fp16"), sound_need("full"))}
     for name, size, told, parts in REPORTED:
         count = sum(known[part] for part in parts)
         held = sum(ours.get(part, 0) for part in parts)

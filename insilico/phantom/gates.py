@@ -29,6 +29,7 @@ from insilico.phantom.stimuli import Scenes
 from insilico.scores.embeddings import ClipCosine, ClipTwoWay, embedded
 from insilico.scores.features import features
 from insilico.scores.pixels import PixCorr, Ssim
+from insilico.scores.readers import reader
 from insilico.scores.score import top1
 from insilico.scores.words import exact, same_object
 from insilico.weights.folders import folder
@@ -80,7 +81,7 @@ class Gates:
 
         with torch.no_grad():
             words = text_embeddings(_clip(self._folder("clip")), caption_tokens()).numpy()
-        clip = features("clip").reader(Path(self._folder("clip")), None)
+        clip = reader(features("clip"), Path(self._folder("clip")), None)
         nearest = (embedded(self.images, clip) @ words.T).argmax(1)
         named = np.array(CAPTIONS)[nearest] == np.array(self.truth)
         said = write_captions(self.images, Path(self._folder("captioner")))

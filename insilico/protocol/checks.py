@@ -265,6 +265,23 @@ def _scored(protocol: Protocol, spec: dict[str, Any], loc: Loc) -> Iterator[Comp
         ]
         if lacking:
             yield loc, f"{spec['kind']} needs {wanted} (condition '{lacking[0]}' has none)"
+    for name in protocol.conditions:
+        if complaint := _decoded(protocol, name, build("scores", spec)):
+            yield loc, f"{spec['kind']} {complaint} (condition '{name}')"
+            return
+
+
+def _decoded(protocol: Protocol, name: str, score: Any) -> str:
+    """Return what a score that reads the decoder's tokens, or a pool, lacks in a condition."""
+    condition = protocol.conditions[name]
+    stimuli, decoder = (changed(protocol, condition, part) for part in ("stimuli", "decoder"))
+    kept, wanted = decoder.get("keep", ()), getattr(score, "keeps", None)
+    if wanted is not None and not (isinstance(kept, list) and wanted in kept):
+        return f"reads tokens that the decoder must keep: set decoder.keep: [{wanted}]"
+    pool, n = getattr(score, "pool", None), stimuli.get("n")
+    if pool is not None and isinstance(n, int) and n < pool:
+        return f"has a pool of {pool}, and 'stimuli' shows {n}: show more, or set pool to {n}"
+    return ""
 
 
 def _statistic(protocol: Protocol, name: str) -> Iterator[Complaint]:

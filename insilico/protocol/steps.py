@@ -80,7 +80,8 @@ def complaints(
         known = [*step.model_fields, *TAKEN.get(section, ())]
         yield from told(error, loc, known)
     except InsilicoError as error:
-        yield loc, str(error)
+        for one in getattr(error, "each", [error]):
+            yield loc, str(one)
 
 
 def checked(step: type[Step], own: Mapping[str, Any]) -> Step:

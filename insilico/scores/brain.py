@@ -17,14 +17,16 @@ from pydantic import Field
 
 from insilico.errors import RegionError, SchemaError, WeightsError, not_one_of
 from insilico.schema import check, place_of, short_digest
+from insilico.scores.preparation import stretched
 from insilico.scores.score import Score
 from insilico.scores.similarity import similarities
 from insilico.spaces import regions
 from insilico.step import device
 from insilico.weights import authors
+from insilico.weights.alone import granted, taken
 from insilico.weights.folders import root
 
-FILE = "gnet_multisubject.pt"
+FILE, MASKS = "gnet_multisubject.pt", "brain_region_masks.hdf5"
 WHOLE = "all"
 
 
@@ -39,9 +41,13 @@ class BrainCorrelation(Score):
         One metric each: ``all`` voxels; a mask of `masks`; or an expression of atlas regions, such
         as ``"roi:V1"`` or ``"yeo7:Vis"``.
     masks : str, optional
-        The authors' ``brain_region_masks.hdf5``: nsd_general, V1, V2, V3, V4, higher_vis.
+        The authors' ``brain_region_masks.hdf5``, the folder that holds it, or ``"published"``:
+        nsd_general, V1, V2, V3, V4, higher_vis.
     subject : int, optional
         NSD's number, 1 to 8; otherwise as the measured response says.
+    through : int, optional
+        Pictures of another size are brought to this square first, bilinear without antialiasing:
+        256 as published.
     """
 
     kind: ClassVar[str] = "brain_correlation"
@@ -53,6 +59,7 @@ class BrainCorrelation(Score):
     regions: tuple[str, ...] = Field((WHOLE,), min_length=1)
     masks: str | None = None
     subject: int | None = Field(None, ge=1, le=8)
+    through: int | None = Field(None, ge=1)
 
     def digests(self) -> dict[str, str]:
         """Return the digests of GNet's file and of the masks."""
@@ -61,6 +68,12 @@ class BrainCorrelation(Score):
         if self.masks is not None:
             found["masks"] = short_digest(self._mask_file().read_bytes())
         return found
+
+    def ready(self) -> None:
+        """Raise if the memory that `computing` sets is too little for the largest subject."""
+        from insilico.scores.gnet import needed
+
+        granted(needed)
 
     def _file(self) -> Path:
         path = root(self.weights)
@@ -74,7 +87,8 @@ class BrainCorrelation(Score):
         return path
 
     def _mask_file(self) -> Path:
-        path = Path(str(self.masks)).expanduser()
+        path = root(str(self.masks))
+        path = path if path.suffix else path / MASKS
         if not path.is_file():
             raise RegionError(
                 f"{self.kind}: no masks at {path}; give brain_region_masks.hdf5 of the hub's "
@@ -110,18 +124,20 @@ class BrainCorrelation(Score):
         RegionError
         WeightsError
         """
-        from insilico.scores.gnet import gnet
+        from insilico.scores.gnet import HELD, gnet, needed
 
         check(reconstruction, "reconstruction")
         check(stimuli, "stimuli")
         bold = _averaged(measured, reconstruction)
         masks = self._masks(measured, self._subject(measured))
         used = np.any(list(masks.values()), axis=0)
+        most = taken(HELD, lambda: needed(int(used.sum())))
         file = self._file()
         net = gnet(file, authors.digest(file.parent, file), device())
         head = net.head(self._subject(measured), used)
         image = reconstruction["image"].transpose("draw", "stimulus", "y_pixel", "x_pixel", "rgb")
-        predicted = np.stack([net.predict(draw, head) for draw in image.values])
+        drawn = (through(draw, self.through) for draw in image.values)
+        predicted = np.stack([net.predict(draw, head, most) for draw in drawn])
         parts = []
         for region, mask in masks.items():
             pairs = [similarities(bold[:, mask], draw[:, mask[used]]) for draw in predicted]
@@ -178,6 +194,12 @@ class BrainCorrelation(Score):
                     f"has {n} voxels"
                 )
         return masks
+
+
+def through(images: np.ndarray, side: int | None) -> np.ndarray:
+    """Return pictures (n, y, x, rgb) brought to a square; what has that size stays as it is."""
+    there = side is None or images.shape[1:3] == (side, side)
+    return images if there or side is None else stretched(images, side)
 
 
 def _averaged(measured: xr.Dataset | None, reconstruction: xr.Dataset) -> np.ndarray:

@@ -13,13 +13,14 @@ import xarray as xr
 from pydantic import AfterValidator, Field
 
 from insilico.errors import SchemaError
-from insilico.scores.features import Features, Reader, features
+from insilico.scores.features import Features, features
 from insilico.scores.preparation import Setting
+from insilico.scores.readers import HELD, ROWS, Reader, needed, reader
 from insilico.scores.score import Score, drawn, n_way, top1, two_way
 from insilico.scores.similarity import matched, similarities
 from insilico.step import batches
-
-ROWS = 32
+from insilico.weights.alone import granted, taken
+from insilico.weights.memory import Need
 
 
 def known(name: str) -> str:
@@ -31,9 +32,10 @@ def known(name: str) -> str:
 FeatureName = Annotated[str, AfterValidator(known)]
 
 
-def embedded(images: np.ndarray, read: Reader) -> np.ndarray:
-    """Return features of pictures (n, y, x, rgb): float32 (n, p)."""
-    return np.concatenate([read(np.stack(part)) for part in batches(images, ROWS, "embed")])
+def embedded(images: np.ndarray, read: Reader, most: int | None = None) -> np.ndarray:
+    """Return features of pictures (n, y, x, rgb): float32 (n, p); `most` fit into memory."""
+    parts = batches(images, most or ROWS, "embed", most)
+    return np.concatenate([read(np.stack(part)) for part in parts])
 
 
 class FeatureScore(Score):
@@ -80,9 +82,20 @@ class FeatureScore(Score):
     def _path(self) -> Any:
         return self._about.path(self.label, self.weights, self.protocol)
 
+    def _need(self) -> Need:
+        return needed(self._about, self._path(), self.protocol)
+
+    def ready(self) -> None:
+        """Raise if the memory that `computing` sets is too little."""
+        granted(self._need)
+
+    def room(self) -> int | None:
+        """Return how many pictures fit into memory together, and let other networks go."""
+        return taken(HELD, self._need)
+
     def reader(self) -> Reader:
         """Return what turns pictures into features."""
-        return self._about.reader(self._path(), self.protocol)
+        return reader(self._about, self._path(), self.protocol)
 
 
 class Matched(FeatureScore):
@@ -93,7 +106,8 @@ class Matched(FeatureScore):
     def scored(self, stimuli: xr.Dataset, reconstruction: xr.Dataset) -> tuple[np.ndarray, float]:
         """Return the similarity of each item, and the mean over mismatched pairs."""
         shown, made = stimuli["image"].values, drawn(reconstruction)
-        return matched(shown, made, self.reader(), ROWS, centred=self.centred)
+        most, read = self.room(), self.reader()
+        return matched(shown, made, read, most or ROWS, centred=self.centred)
 
 
 class Cosine(Matched):
@@ -153,11 +167,11 @@ class Identification(FeatureScore):
         """Return every pair's similarity, (draw, candidate, item)."""
         if stimuli.sizes["stimulus"] < 2:
             raise SchemaError(f"{self.label}: at least two stimuli are needed, there is one")
-        read, centred = self.reader(), self.by == "pearson"
-        shown = embedded(stimuli["image"].values, read)
+        most, read, centred = self.room(), self.reader(), self.by == "pearson"
+        shown = embedded(stimuli["image"].values, read, most)
         found = []
         for draw in drawn(reconstruction):
-            parts = (read(np.stack(part)) for part in batches(draw, ROWS, "embed"))
+            parts = (read(np.stack(part)) for part in batches(draw, most or ROWS, "embed", most))
             found.append(similarities(shown, parts, centred=centred))
         alike = np.stack(found)
         return alike if self.among == "stimuli" else alike.swapaxes(1, 2)

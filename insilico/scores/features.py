@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +10,12 @@ import numpy as np
 
 from insilico.errors import ParameterError, WeightsError, listed, not_one_of
 from insilico.scores.preparation import STORED, Setting, pillow, stretched
-from insilico.step import device
 from insilico.weights import authors, folders
 from insilico.weights.catalogue import PUBLISHED as CATALOGUE
 from insilico.weights.writing import written
 
-Reader = Callable[[np.ndarray], np.ndarray]
-"""Takes uint8 pictures (n, y, x, rgb), returns features (n, p), float32."""
-
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 OPENAI = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
-VIT_L14 = (14, 1024, 24)
-"""Patch, width and layers of CLIP ViT-L/14."""
 SIDE_OF_ALL = 224
 """Side to which Brain-Diffuser brings pictures for every network."""
 
@@ -169,10 +160,6 @@ class Features:
             return folders.digest(path.parent)
         return authors.digest(path.parent, path)
 
-    def reader(self, path: Path, setting: Setting | None) -> Reader:
-        """Return what turns pictures into features, on the device of the moment."""
-        return _reader(self, path, setting, self.digest(path), device())
-
 
 FEATURES: dict[str, Features] = {
     "alexnet2": Features("alexnet", "features.4", "AlexNet, ReLU after the second convolution"),
@@ -193,97 +180,3 @@ def features(name: str) -> Features:
     if name not in FEATURES:
         raise ParameterError(not_one_of("features", name, FEATURES))
     return FEATURES[name]
-
-
-@lru_cache(maxsize=2)
-def _reader(one: Features, path: Path, setting: Setting | None, stamp: str, where: str) -> Reader:
-    """Return a reader; `stamp` makes changed weights be read again."""
-    if not one.network:
-        return _own_clip(path, where)
-    network = NETWORKS[one.network]
-    if not network.module:
-        return _openai_clip(network, path, setting, where)
-    import torch
-
-    module = loaded(network, path).to(where)
-
-    def layer(images: np.ndarray) -> np.ndarray:
-        with torch.inference_mode():
-            found = module(network.prepared(images, setting).to(where), one.layer)
-        return found.flatten(1).cpu().numpy()
-
-    return layer
-
-
-def loaded(network: Network, path: Path) -> Any:
-    """Return a network with the weights at a path, in single precision.
-
-    Raises
-    ------
-    WeightsError
-        If the file is damaged, holds code, or another network.
-    """
-    import torch
-
-    from insilico.weights import checkpoint
-
-    with torch.device("meta"):
-        module = _named(network.module)()
-    state = checkpoint.read(path, dtype=torch.float32).tensors
-    state = _named(network.state)(state) if network.state else state
-    expected = module.state_dict()
-    checkpoint.fit(state, expected, str(path), _counts)
-    lacking = {key: torch.zeros((), dtype=torch.int64) for key in expected if key not in state}
-    module.load_state_dict({**state, **lacking}, assign=True)
-    return module.eval().requires_grad_(False)
-
-
-def _counts(key: str) -> bool:
-    return key.endswith("num_batches_tracked")
-
-
-def _openai_clip(network: Network, path: Path, setting: Setting | None, where: str) -> Reader:
-    module = _clip(path, where)
-    vision = module.config.vision_config
-    met = (vision.patch_size, vision.hidden_size, vision.num_hidden_layers)
-    if met != VIT_L14:
-        raise WeightsError(
-            f"{path} is not CLIP ViT-L/14: patches of {met[0]}, width {met[1]}, {met[2]} layers; "
-            "name the folder of openai/clip-vit-large-patch14, or use the features 'clip'"
-        )
-    return _projected(module, lambda images: network.prepared(images, setting))
-
-
-def _own_clip(path: Path, where: str) -> Reader:
-    from transformers import CLIPImageProcessorPil
-
-    processor = CLIPImageProcessorPil.from_pretrained(path)
-    return _projected(
-        _clip(path, where),
-        lambda images: processor(list(images), return_tensors="pt")["pixel_values"],
-    )
-
-
-def _projected(module: Any, prepared: Callable[[np.ndarray], Any]) -> Reader:
-    import torch
-
-    def embedded(images: np.ndarray) -> np.ndarray:
-        pixels = prepared(images).to(module.device)
-        with torch.inference_mode():
-            return module.get_image_features(pixel_values=pixels).pooler_output.cpu().numpy()
-
-    return embedded
-
-
-def _clip(path: Path, where: str) -> Any:
-    from transformers import CLIPModel
-
-    try:
-        return CLIPModel.from_pretrained(path).float().eval().to(where)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise WeightsError(f"{path} holds no CLIP that can be read: {error}") from error
-
-
-def _named(address: str) -> Any:
-    module, _, name = address.partition(":")
-    return getattr(importlib.import_module(module), name)

@@ -19,13 +19,21 @@ from torch.nn import functional
 
 from insilico.errors import WeightsError, listed
 from insilico.step import batches, device
+from insilico.weights.alone import need
 from insilico.weights.checkpoint import content, fit
+from insilico.weights.memory import Need
+from insilico.weights.shelf import kept
 
 SIZE = 227
 FIELDS = {"rf0": (25, 25), "rf1": (13, 13)}
 """Pooling fields of a voxel over the fine and the coarse maps of a picture of that size."""
 CONVOLUTIONS = ("pre.conv1.0", "pre.conv2.0", "enc.conv3", "enc.conv6b.conv1")
 """Those whose numbers of maps are the encoder's sizes."""
+ROWS = 32
+"""Pictures that go together where there is room."""
+HELD = "gnet"
+MOST_VOXELS = 17907
+"""Voxels of the largest head, that of NSD's subject 6."""
 VOXELS = 512
 """Voxels read out together: what bounds the memory of the pooled features."""
 
@@ -216,10 +224,15 @@ class GNet:
         return {name: values[chosen].float().to(device()) for name, values in head.items()}
 
     @torch.inference_mode()
-    def predict(self, images: np.ndarray, head: Mapping[str, torch.Tensor]) -> np.ndarray:
-        """Return responses, float32 (n, voxels), to pictures, uint8 (n, y, x, 3)."""
+    def predict(
+        self, images: np.ndarray, head: Mapping[str, torch.Tensor], most: int | None = None
+    ) -> np.ndarray:
+        """Return responses, float32 (n, voxels), to pictures, uint8 (n, y, x, 3).
+
+        `most` pictures fit into memory together.
+        """
         found = []
-        for part in batches(images, 32, "GNet"):
+        for part in batches(images, most or ROWS, "GNet", most):
             pixels = torch.from_numpy(prepared(part)).to(device())
             found.append(read_out(self.encoder(pixels), head).cpu().numpy())
         return np.concatenate(found)
@@ -247,7 +260,22 @@ def prepared(images: Any) -> np.ndarray:
     return np.stack(found)
 
 
-@lru_cache(maxsize=1)
+@kept(HELD)
 def gnet(path: Path, used: str, where: str) -> GNet:
     """Return the GNet of a file, read once."""
     return GNet(path)
+
+
+@lru_cache(maxsize=4)
+def needed(voxels: int = MOST_VOXELS) -> Need:
+    """Return what the published encoder and a head of so many voxels need."""
+    with torch.device("meta"):
+        encoder = Encoder().eval()
+        features = 2 * 256
+        head = {name: torch.empty(voxels, *field) for name, field in FIELDS.items()}
+        head |= {"w": torch.empty(voxels, features), "b": torch.empty(voxels)}
+
+    def call(n: int) -> object:
+        return read_out(encoder(torch.empty(n, 3, SIZE, SIZE)), head)
+
+    return need(HELD, encoder, call, ROWS, more=sum(value.nbytes for value in head.values()))

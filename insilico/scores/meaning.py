@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import field_validator
 
 from insilico.scores.words import References, TextScore
+from insilico.weights.alone import granted
 from insilico.weights.folders import digest, found
 
 
@@ -23,6 +24,7 @@ class EmbeddedText(TextScore):
     """Base of cosines of texts; of several references the closest counts."""
 
     network: ClassVar[str]
+    model: ClassVar[str] = "CLIPModel"
 
     @property
     def folder(self) -> Path:
@@ -35,6 +37,12 @@ class EmbeddedText(TextScore):
     def digests(self) -> dict[str, str]:
         """Return the digest of the text encoder."""
         return {self.network: digest(self.folder)}
+
+    def ready(self) -> None:
+        """Raise if the memory that `computing` sets is too little."""
+        from insilico.spaces.meanings import needed
+
+        granted(lambda: needed(self.folder, self.model))
 
     def embedded(self, texts: list[str]) -> np.ndarray:
         """Return unit vectors of texts, (n, width)."""
@@ -63,6 +71,7 @@ class SentenceCosine(EmbeddedText):
     kind: ClassVar[str] = "sentence_cosine"
     definition: ClassVar[str] = "cosine of averaged, normalised states of all-MiniLM-L6-v2"
     network: ClassVar[str] = "sentence_encoder"
+    model: ClassVar[str] = "AutoModel"
     weights: str = "sentence-transformers/all-MiniLM-L6-v2"
     _published = field_validator("weights")(not_the_phantoms)
 

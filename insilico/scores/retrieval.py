@@ -7,7 +7,7 @@ that the decoder aims at. Flattened, unit length, cosine.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import xarray as xr
@@ -25,15 +25,18 @@ class ImageFromBrain(Score):
 
     Each item's value is its chance of being found in a pool that holds it and others drawn without
     replacement, over all such pools (exact; a tie among k counts 1/k). With the whole set as pool
-    it is 0, 1 or a tie's share. Attributes ``<kind>_mean``, ``_ci_low`` and ``_ci_high`` hold the
-    published form: accuracy over `draws` drawn pools, 95 % normal interval.
+    it is 0, 1 or a tie's share.
 
     Parameters
     ----------
     pool : int
         Pictures to choose from; 300 as published. Chance is one in that many.
+    form : {"items", "pools"}
+        A value for each item; or, as published, one for the whole set: the accuracy over drawn
+        pools. Its `error` is their spread over the root of their number; the published interval
+        is 1.96 times that to both sides.
     draws : int
-        Pools drawn for the published form.
+        Pools drawn for ``form: pools``; 30 as published.
     seed : int
         Of the pools.
     weights, preprocessing, through
@@ -49,7 +52,10 @@ class ImageFromBrain(Score):
     )
     needs: ClassVar[tuple[str, str]] = ("tokens", "tokens_voxels")
     given: ClassVar[str] = "brain"
+    keeps: ClassVar[str] = "clip_voxels"
+    version: ClassVar[int] = 2
     pool: int = Field(300, ge=2)
+    form: Literal["items", "pools"] = "items"
     draws: PositiveInt = 30
     seed: NonNegativeInt = 0
     weights: str = "phantom"
@@ -60,6 +66,10 @@ class ImageFromBrain(Score):
         """Return the digest of the CLIP of the pictures' tokens."""
         return self._embedder().digests()
 
+    def ready(self) -> None:
+        """Raise if the memory that `computing` sets is too little for that CLIP."""
+        self._embedder().ready()
+
     def _embedder(self) -> ImageTokens:
         return ImageTokens(
             weights=self.weights, preprocessing=self.preprocessing, through=self.through
@@ -67,10 +77,13 @@ class ImageFromBrain(Score):
 
     def described(self) -> tuple[str, str]:
         """Return name and definition, with the pool and the CLIP."""
-        return self.kind, f"{self.definition}; pool of {self.pool}; tokens by '{self.weights}'"
+        told = f"{self.definition}; pool of {self.pool}; tokens by '{self.weights}'"
+        if self.form == "items":
+            return self.kind, told
+        return f"{self.kind}_pools", f"{told}; mean over {self.draws} drawn pools"
 
     def __call__(self, reconstruction: xr.Dataset, stimuli: xr.Dataset) -> xr.Dataset:
-        """Score each item; all draws of an item have the same value.
+        """Score each item, or the set; all draws have the same value.
 
         Parameters
         ----------
@@ -79,7 +92,7 @@ class ImageFromBrain(Score):
 
         Returns
         -------
-        score, (stimulus, draw, metric) with one metric
+        score, (stimulus, draw, metric), or (draw, metric) with `error`, with one metric
 
         Raises
         ------
@@ -104,10 +117,11 @@ class ImageFromBrain(Score):
             )
         cosines = images @ brains.T
         given = cosines.T if self.given == "brain" else cosines
+        if self.form == "pools":
+            return self._over_pools(given, reconstruction)
         value = n_way(given.T[None], self.pool)
         value = np.repeat(value, reconstruction.sizes["draw"], axis=1)
-        score = self.labelled(value, 1 / self.pool, reconstruction)
-        return score.assign_attrs(self._published(given))
+        return self.labelled(value, 1 / self.pool, reconstruction)
 
     def _check_count(self, n: int) -> None:
         if n < self.pool:
@@ -117,18 +131,17 @@ class ImageFromBrain(Score):
                 "not the published one)"
             )
 
-    def _published(self, given: np.ndarray) -> dict[str, float]:
-        """Return mean accuracy over drawn pools and its 95 % normal interval."""
+    def _over_pools(self, given: np.ndarray, reconstruction: xr.Dataset) -> xr.Dataset:
+        """Return mean accuracy over drawn pools and its standard error."""
         n, found = len(given), []
         for draw in range(self.draws):
             rng = generator(self.seed, "retrieval", draw)
             pool = rng.choice(n, self.pool, replace=False)
             found.append(top1(given[np.ix_(pool, pool)].T[None]).mean())
+        value = np.full(reconstruction.sizes["draw"], np.mean(found))
         spread = np.std(found, ddof=1) if self.draws > 1 else np.nan
-        half = 1.96 * spread / np.sqrt(self.draws)
-        mean = float(np.mean(found))
-        values = {"mean": mean, "ci_low": mean - half, "ci_high": mean + half}
-        return {f"{self.kind}_{key}": float(number) for key, number in values.items()}
+        score = self.labelled(value, 1 / self.pool, reconstruction)
+        return score.assign(error=xr.full_like(score["value"], spread / np.sqrt(self.draws)))
 
 
 class BrainFromImage(ImageFromBrain):
@@ -136,7 +149,7 @@ class BrainFromImage(ImageFromBrain):
 
     Parameters
     ----------
-    pool, draws, seed
+    pool, form, draws, seed
         As of `ImageFromBrain`.
     """
 

@@ -63,11 +63,11 @@ class SetScore(FeatureScore):
         """
         check(reconstruction, "reconstruction")
         shown = self._shown(check(stimuli, "stimuli"), reconstruction)
-        read = self.reader()
-        truth = embedded(shown["image"].values, read).astype(np.float64)
+        most, read = self.room(), self.reader()
+        truth = embedded(shown["image"].values, read, most).astype(np.float64)
         warning = self._warned(*truth.shape)
         found = [
-            self.between(truth, embedded(draw, read).astype(np.float64), k)
+            self.between(truth, embedded(draw, read, most).astype(np.float64), k)
             for k, draw in enumerate(drawn(reconstruction))
         ]
         value, error = np.array(found).T

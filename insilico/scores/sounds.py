@@ -14,6 +14,7 @@ from insilico.errors import SchemaError
 from insilico.scores.meaning import named_after, not_the_phantoms
 from insilico.scores.score import Score
 from insilico.scores.words import References, references
+from insilico.weights.alone import granted
 from insilico.weights.folders import digest, found
 
 
@@ -54,6 +55,12 @@ class PhantomClap(Score):
     def digests(self) -> dict[str, str]:
         """Return the digest of the CLAP."""
         return {"clap": digest(self.folder)}
+
+    def ready(self) -> None:
+        """Raise if the memory that `computing` sets is too little for CLAP to read its texts."""
+        from insilico.spaces.meanings import needed
+
+        granted(lambda: needed(self.folder, "ClapModel"))
 
     def described(self) -> tuple[str, str]:
         """Return name and definition; what is not held against the stimulus says so."""

@@ -5,6 +5,7 @@ Whatever is compared by cosine meets here; pictures have tokens and embeddings o
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import gcd
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,66 @@ import torch
 
 from insilico.errors import SchemaError, WeightsError
 from insilico.step import batches, device, generator
+from insilico.weights.alone import need, taken
 from insilico.weights.folders import UNREADABLE, digest
+from insilico.weights.memory import Need
 from insilico.weights.shelf import kept
 
 BATCH = 32
+LONGEST = 512
+"""Tokens of a text that are counted on, where a model reads more."""
+
+
+def room(folder: Path, kind: str) -> int | None:
+    """Return how many texts of their full length a model of transformers reads together.
+
+    Other networks are let go; None where no memory is set.
+
+    Raises
+    ------
+    WeightsError
+    ParameterError
+        If the memory is too little.
+    """
+    return taken(HELD.get(kind, "score"), lambda: needed(folder, kind))
+
+
+def needed(folder: Path, kind: str) -> Need:
+    """Return what a text model needs: all of it is loaded."""
+    return _needed(folder, kind, digest(folder))
+
+
+@lru_cache(maxsize=8)
+def _needed(folder: Path, kind: str, weights: str) -> Need:
+    import transformers
+
+    try:
+        config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        with torch.device("meta"):
+            model = _empty(kind, config).eval()
+    except UNREADABLE as error:
+        raise WeightsError(f"{folder} cannot be loaded as {kind}: {error}") from error
+    longest = getattr(config, "text_config", config).max_position_embeddings
+    words = min(longest - 2, LONGEST)  # RoBERTa's positions begin at 2
+
+    def call(n: int) -> object:
+        if kind == "CLIPModel":
+            return model.get_text_features(torch.zeros(n, words, dtype=torch.long))
+        text = getattr(model, "text_model", model)
+        return text.encoder(torch.empty(n, words, text.config.hidden_size))
+
+    return need(HELD.get(kind, "score"), model, call, BATCH)
+
+
+def _empty(kind: str, config: Any) -> Any:
+    import transformers
+
+    if kind == "AutoModel":
+        return transformers.AutoModel.from_config(config)
+    return getattr(transformers, kind)(config)
+
+
+HELD = {"ClapModel": "clap"}
 
 
 @kept("clap")
@@ -41,8 +98,9 @@ def unit(vectors: torch.Tensor) -> np.ndarray:
 @torch.inference_mode()
 def clap_texts(texts: list[str], folder: Path) -> np.ndarray:
     """Return CLAP's unit embeddings of texts, float64 (n, width)."""
+    most = room(folder, "ClapModel")
     model, tokenizer, _ = _clap(folder, digest(folder), device())
-    parts = [read_by(tokenizer, part) for part in batches(texts, BATCH, "texts")]
+    parts = [read_by(tokenizer, part) for part in batches(texts, most or BATCH, "texts", most)]
     made = [model.get_text_features(**part.to(device())).pooler_output for part in parts]
     return unit(torch.cat(made))
 
@@ -69,6 +127,7 @@ def clap_sound(wave: np.ndarray, rate: int, folder: Path, chunks: int, rng: np.r
 
     if not (wave.size and np.isfinite(wave).all() and np.abs(wave).max() > 0):
         raise SchemaError("a sound is empty, silent or not finite: CLAP has nothing to hear")
+    room(folder, "ClapModel")  # other networks are let go
     model, _, extractor = _clap(folder, digest(folder), device())
     own = int(extractor.sampling_rate)
     shared = gcd(rate, own)
@@ -126,8 +185,10 @@ def _reader(path: Path, weights: str, where: str, kind: str) -> tuple[Any, Any]:
 @torch.inference_mode()
 def clip_texts(texts: list[str], folder: Path) -> np.ndarray:
     """Return a CLIP's unit embeddings of texts (projected), float64 (n, width)."""
+    most = room(folder, "CLIPModel")
     model, tokenizer = _reader(folder, digest(folder), device(), "CLIPModel")
-    parts = [read_by(tokenizer, part).to(device()) for part in batches(texts, BATCH, "texts")]
+    each = batches(texts, most or BATCH, "texts", most)
+    parts = [read_by(tokenizer, part).to(device()) for part in each]
     return unit(torch.cat([model.get_text_features(**part).pooler_output for part in parts]))
 
 
@@ -138,9 +199,10 @@ def sentences(texts: list[str], folder: Path) -> np.ndarray:
     As sentence-transformers makes them of all-MiniLM-L6-v2: the mean of the last hidden states
     over the words that are there, normalised.
     """
+    most = room(folder, "AutoModel")
     model, tokenizer = _reader(folder, digest(folder), device(), "AutoModel")
     found = []
-    for part in batches(texts, BATCH, "texts"):
+    for part in batches(texts, most or BATCH, "texts", most):
         given = read_by(tokenizer, part).to(device())
         there = given["attention_mask"][..., None].float()
         states = model(**given).last_hidden_state

@@ -8,6 +8,7 @@ them washed out, between 0.5 and 1, and the prior and all retrieval scores depen
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -18,12 +19,15 @@ from pydantic import PositiveInt
 from insilico.errors import ParameterError, SchemaError, WeightsError, listed, not_one_of
 from insilico.schema import check
 from insilico.step import Step, batches, device
-from insilico.weights.folders import found, found_digest
+from insilico.weights.alone import granted, need, taken
+from insilico.weights.folders import found, found_digest, ready_made
+from insilico.weights.memory import Need
 from insilico.weights.shelf import kept
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
 BATCH = 32
+HELD = "image tokens"
 TOWERS = ("CLIPVisionModel", "CLIPModel", "CLIPVisionModelWithProjection")
 Preprocessing = Literal["mindeye2", "own"]
 
@@ -69,10 +73,11 @@ def image_tokens(
     how = preprocessing or ("own" if weights == "phantom" else "mindeye2")
     if how not in ("mindeye2", "own"):
         raise ParameterError(not_one_of("preprocessing", how, ("mindeye2", "own")))
+    most = taken(HELD, lambda: _need(folder, _stamp(folder)))
     tower, own = _clip(folder, _stamp(folder), device(), how)
     made = []
     with torch.inference_mode():
-        for part in batches(images, BATCH, "image tokens"):
+        for part in batches(images, most or BATCH, HELD, most):
             pixels = _through(np.stack(part), through)
             pixels = own(pixels) if own else washed_out(pixels, tower.config.image_size)
             last = tower(pixel_values=pixels.to(device())).last_hidden_state
@@ -112,15 +117,46 @@ def _through(images: np.ndarray, size: int | None) -> Any:
     return interpolate(pixels, (size, size), mode="bilinear", align_corners=False)
 
 
-@kept("image tokens")
+def _kind(folder: Path) -> tuple[str, Any]:
+    """Return the class of transformers that a folder's CLIP is loaded as, and its sizes."""
+    import transformers
+
+    config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    named = (config.architectures or [None])[0]
+    return named if named in TOWERS else TOWERS[config.model_type == "clip"], config
+
+
+@lru_cache(maxsize=4)
+def _need(folder: Path, stamp: object) -> Need:
+    """Return what a CLIP's vision tower takes."""
+    import torch
+    import transformers
+
+    try:
+        kind, config = _kind(folder)
+        made = getattr(transformers, kind)
+        with torch.device("meta"):
+            model = made(made.config_class.from_dict(config.to_dict())).eval()
+    except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
+        raise WeightsError(f"{folder} cannot be loaded as CLIP: {error}") from error
+    return tower_need(getattr(model, "vision_model", model))
+
+
+def tower_need(tower: Any) -> Need:
+    """Return what a vision tower on the meta device needs."""
+    import torch
+
+    side = tower.config.image_size
+    return need(HELD, tower, lambda n: tower(pixel_values=torch.empty(n, 3, side, side)), BATCH)
+
+
+@kept(HELD)
 def _clip(folder: Path, stamp: object, where: str, how: str) -> tuple[Any, Any]:
     """Return a vision tower, and its own preprocessing where that is asked for."""
     import transformers
 
     try:
-        config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
-        named = (config.architectures or [None])[0]
-        kind = named if named in TOWERS else TOWERS[config.model_type == "clip"]
+        kind, _ = _kind(folder)
         model, found = getattr(transformers, kind).from_pretrained(
             folder, use_safetensors=True, output_loading_info=True
         )
@@ -165,6 +201,11 @@ class ImageTokens(Step):
     def digests(self) -> dict[str, str]:
         """Return the digest of the CLIP."""
         return {"clip": found_digest(self.weights, "clip")}
+
+    def ready(self) -> None:
+        """Raise if the memory that `computing` sets is too little; converts nothing."""
+        if (folder := ready_made(self.weights, "clip")) is not None:
+            granted(lambda: _need(folder, _stamp(folder)))
 
     def __call__(self, stimuli: xr.Dataset) -> xr.Dataset:
         """Return the stimuli with `tokens`, float32 (stimulus, token, channel).

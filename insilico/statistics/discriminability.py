@@ -58,6 +58,12 @@ class Discriminability(Step):
 
         return ImageTokens(weights=self.weights).digests()
 
+    def ready(self) -> None:
+        """Raise if the memory that `insilico.step.computing` sets is too little for the CLIP."""
+        from insilico.spaces.tokens import ImageTokens
+
+        ImageTokens(weights=self.weights).ready()
+
     def __call__(self, *reconstructions: xr.Dataset) -> xr.Dataset:
         """Estimate the discriminability.
 

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -116,11 +117,12 @@ def wanted(root: Path, network: str, model: str | None = None) -> str:
     if "{model}" in path:
         path = path.format(model=model or "final_subj01_pretrained_40sess_24bs")
     known = next((row for row in PUBLISHED if row.path == path), None)
-    about = _described(known) if known else ""
+    about = described(known) if known else ""
     return f". Published weights: put {path}{about} into {root}; see 'insilico weights list'"
 
 
-def _described(row: Published) -> str:
+def described(row: Published) -> str:
+    """Return what a published file holds, its size and its source, in brackets."""
     size = f", {written(row.size)}" if row.size else ""
     return f" ({row.holds}{size}; from {row.source})"
 
@@ -181,6 +183,23 @@ def place(root: Path, network: str, path: Path) -> Path:
     """Return the folder that a conversion of a published file has, or would have."""
     run = f"-{path.parent.name}" if network == "mindeye2" else ""
     return workroom(root) / f"{network}{run}-{digest(root, path)[:12]}"
+
+
+def examined(root: Path, network: str, path: Path) -> None:
+    """Raise if a published file cannot be converted: names and shapes are read, nothing is written.
+
+    Raises
+    ------
+    WeightsError
+        If the file is damaged, holds code, or is of another model or subject.
+    """
+    if not place(root, network, path).is_dir():
+        _examined(network, path, digest(root, path))
+
+
+@lru_cache(maxsize=32)
+def _examined(network: str, path: Path, known: str) -> None:
+    _conversion(network)(path, settings(path))
 
 
 def converted(root: Path, network: str, path: Path) -> Path:

@@ -16,6 +16,11 @@ VOXELS = {
 }  # fmt: skip
 """nsdgeneral voxels of NSD's subjects: they tell whose ridge a checkpoint holds."""
 
+SESSIONS = {1: 40, 2: 40, 3: 32, 4: 30, 5: 40, 6: 32, 7: 40, 8: 30}
+"""Sessions that each subject completed."""
+TRIALS, PIXELS = 750, 3 * 224 * 224
+"""Trials of a session; numbers of a picture."""
+
 MODELS = {
     "final_subj0{s}_pretrained_40sess_24bs": "fine-tuned on 40 sessions",
     "final_subj0{s}_pretrained_1sess_24bs": "fine-tuned on session 1 alone",
@@ -96,6 +101,8 @@ _NETWORKS = [
         "GIT large (COCO), as transformers keeps it",
         "captions",
         "https://huggingface.co/microsoft/git-large-coco",
+        size=4 * 394_196_026,
+        parameters=394_196_026,
     ),
     Published(
         "sd_image_var_autoenc.pth",
@@ -115,7 +122,24 @@ _NETWORKS = [
         "CLIP-L as transformers keeps it; its tokenizer (vocab.json, merges.txt)",
         "scores on clip_l14; with the tokenizer alone: refined pictures from the single SDXL file",
         "https://huggingface.co/openai/clip-vit-large-patch14",
-        size=1_711_000_000,
+        size=4 * 427_616_513,
+        parameters=427_616_513,
+    ),
+    Published(
+        "clip-vit-base-patch32/",
+        "CLIP-B/32 as transformers keeps it",
+        "caption score CLIP-B",
+        "https://huggingface.co/openai/clip-vit-base-patch32",
+        size=4 * 151_277_313,
+        parameters=151_277_313,
+    ),
+    Published(
+        "all-MiniLM-L6-v2/",
+        "a sentence encoder as transformers keeps it",
+        "caption score Sentence",
+        "https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2",
+        size=4 * 22_713_216,
+        parameters=22_713_216,
     ),
 ]
 
@@ -124,25 +148,45 @@ _DATA = [
         f"betas_all_subj0{s}_fp32_renorm.hdf5",
         f"NSD betas of subject {s}, z-scored",
         "measured responses",
-        size=int(1.8 * GIB) if s == 1 else None,
+        size=4 * voxels * TRIALS * SESSIONS[s],
+    )
+    for s, voxels in VOXELS.items()
+]
+_DATA += [
+    Published(
+        f"wds/subj0{s}/",
+        f"trials of subject {s}: train/, new_test/0.tar, test/0.tar",
+        "measured responses: which picture was shown when",
     )
     for s in VOXELS
-] + [
+]
+_DATA += [
     Published(
         "coco_images_224_float16.hdf5",
         "the 73,000 pictures of NSD, 224 x 224",
         "NSD's stimuli",
-        size=int(20.5 * GIB),
+        size=2 * 73_000 * PIXELS,
     ),
     Published(
         "evals/all_images.pt",
         "the 1000 test pictures, 224 x 224",
         "scores against the authors' reconstructions",
-        size=574 * MIB,
+        size=4 * 1000 * PIXELS,
     ),
     Published("evals/all_captions.pt", "COCO captions of them", "caption scores"),
     Published("evals/all_git_generated_captions.pt", "GIT's captions of them", "caption scores"),
-    Published("shared1000.npy", "which of the 73,000 pictures all subjects saw", "NSD's split"),
+    Published(
+        "shared1000.npy",
+        "which of the 73,000 pictures all subjects saw",
+        "NSD's split",
+        size=73_000 + 128,
+    ),
+    Published(
+        "COCO_73k_annots_curated.npy",
+        "five captions of each of the 73,000 pictures",
+        "caption scores on NSD",
+        "https://huggingface.co/datasets/pscotti/naturalscenesdataset",
+    ),
     Published(
         "gnet_multisubject.pt",
         "GNet: pictures -> responses of all subjects",

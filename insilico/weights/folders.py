@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 
 from safetensors import SafetensorError
 
-from insilico.errors import WeightsError, listed
+from insilico.errors import SeveralMissing, WeightsError, listed
 from insilico.schema import canonical
-from insilico.weights import authors
+from insilico.weights import authors, records
+from insilico.weights.catalogue import PUBLISHED
 from insilico.weights.records import parts
 
 ROOT = "INSILICO_WEIGHTS"
@@ -32,11 +34,13 @@ def root(weights: str) -> Path:
     ----------
     weights : str
         ``"phantom"`` for those shipped, ``"published"`` for the published files in
-        ``INSILICO_WEIGHTS`` (by default ``weights`` in the user's cache), or a folder.
+        ``INSILICO_WEIGHTS`` (by default ``weights`` in the user's cache) and ``"published/NAME"``
+        for one of them, or a folder.
     """
     if weights == "phantom":
         return Path(str(files("insilico"))) / "phantom" / "weights"
-    return published_root() if weights == "published" else Path(weights).expanduser()
+    head, _, rest = weights.partition("/")
+    return published_root() / rest if head == "published" else Path(weights).expanduser()
 
 
 def published_root() -> Path:
@@ -96,9 +100,38 @@ def folder(weights: str, network: str, model: str | None = None) -> Path:
 
 
 def used(weights: str, network: str, model: str | None = None) -> str:
-    """Return the digest of what a network is loaded from; nothing is converted."""
+    """Return the digest of what a network is loaded from; nothing is converted.
+
+    Raises
+    ------
+    WeightsError
+        If it is missing, or a published file that could not be converted.
+    """
     path = source(weights, network, model)
-    return digest(path) if path.is_dir() else authors.digest(root(weights), path)
+    if path.is_dir():
+        return digest(path)
+    authors.examined(root(weights), network, path)
+    return authors.digest(root(weights), path)
+
+
+def used_all(weights: str, networks: Iterable[str], model: str | None = None) -> dict[str, str]:
+    """Return the digests of several networks; the error names all that cannot be used.
+
+    Raises
+    ------
+    WeightsError
+        If one cannot be used; `SeveralMissing` if several cannot.
+    """
+    digests: dict[str, str] = {}
+    wrong: list[WeightsError] = []
+    for network in networks:
+        try:
+            digests[network] = used(weights, network, model)
+        except WeightsError as error:
+            wrong.append(error)
+    if wrong:
+        raise wrong[0] if len(wrong) == 1 else SeveralMissing(wrong)
+    return digests
 
 
 def found(weights: str, network: str, mark: str = "config.json") -> Path:
@@ -125,6 +158,12 @@ def found(weights: str, network: str, mark: str = "config.json") -> Path:
     return path
 
 
+def ready_made(weights: str, network: str, mark: str = "config.json") -> Path | None:
+    """Return what `found` would give, or None where that is not converted yet."""
+    path = _own(weights, network, mark) or source(weights, network)
+    return path if (path / mark).is_file() else None
+
+
 def found_digest(weights: str, network: str, mark: str = "config.json") -> str:
     """Return the digest of what `found` would give; nothing is converted."""
     path = _own(weights, network, mark)
@@ -133,10 +172,13 @@ def found_digest(weights: str, network: str, mark: str = "config.json") -> str:
 
 def _own(weights: str, network: str, mark: str) -> Path | None:
     """Return the network's own folder, given or from the hub, or None."""
-    path = Path(weights).expanduser()
+    path = root(weights)
     if weights != "phantom" and (path / mark).is_file():
         return path
-    known = path.exists() or not HUB_ID.fullmatch(weights)
+    known = path.exists() or path != Path(weights) or not HUB_ID.fullmatch(weights)
+    row = next((row for row in PUBLISHED if row.path == f"{path.name}/"), None)
+    if known and row is not None and not path.exists():
+        raise WeightsError(f"no {row.path} in {path.parent}: put it there{authors.described(row)}")
     return None if known else _fetched(weights, network)
 
 
@@ -159,8 +201,17 @@ def digest(path: Path) -> str:
     Parameters
     ----------
     path : Path
-        Folder of one network.
+        Folder of one network. If it is a published one, under its own name, its weights are held
+        against the record beside it.
+
+    Raises
+    ------
+    WeightsError
+        If a published folder's weights are cut off, or were changed since they were first used.
     """
+    if any(row.path == f"{path.name}/" for row in PUBLISHED):
+        for file in sorted(path.glob("*.safetensors")):
+            records.digest(authors.records_room(path.parent), path.parent, file)
     kept = sorted(p for p in path.rglob("*") if p.suffix in SUFFIXES)
     return _digest(path, tuple((p, p.stat().st_size, p.stat().st_mtime_ns) for p in kept))
 

@@ -5,18 +5,23 @@ from __future__ import annotations
 import os
 import shutil
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
 from insilico.errors import WeightsError, not_one_of
-from insilico.weights import authors, records
+from insilico.weights import authors, checkpoint, records
 from insilico.weights.catalogue import PUBLISHED, Published
 from insilico.weights.folders import ROOT, published_root
-from insilico.weights.wholeness import whole
 from insilico.weights.writing import written
 
+WHOLE = "model.safetensors"
+"""A folder's weights in one file."""
 OWN = "a training run of your own"
 COLUMNS = ("file", "size", "state", "sha256", "holds")
-SHORTEST = 0.98
+PLACED = ("mindeye2", "unclip", "converter", "blurry")
+"""Networks that are made of one published file alone."""
+PICKLED = (".pth", ".pt", ".bin", ".ckpt", ".tar")
+SHORTEST = 0.95
 """Of the published size: what is below is told, since a download may have broken off."""
 
 
@@ -66,7 +71,8 @@ def inventory(root: Path) -> list[Found]:
     made = []
     for row in (*PUBLISHED, *_own(root)):
         path = root / row.path
-        digest = known.get(row.path, {}).get("sha256", "")
+        name = f"{row.path}{WHOLE}" if row.path.endswith("/") else row.path
+        digest = known.get(name, {}).get("sha256", "")
         made.append(Found(row, path, path.exists(), digest))
     return made
 
@@ -93,27 +99,46 @@ def examined(root: Path, accept: tuple[str, ...] = ()) -> list[Found]:
         If a file to accept is not there.
     """
     there = inventory(root)
-    names = [found.row.path for found in there if found.present and found.path.is_file()]
+    names = [_name(root, file) for found in there for file in _files(found)]
     for name in accept:
         if name not in names:
             raise WeightsError(not_one_of(f"file in {root}", name, names))
-    return [_examined(found, root, found.row.path in accept) for found in there]
+    return [_examined(found, root, accept) for found in there]
 
 
-def _examined(found: Found, root: Path, accept: bool) -> Found:
-    if not found.present:
-        return found
-    digest = found.sha256
+def _name(root: Path, file: Path) -> str:
+    return file.relative_to(root).as_posix()
+
+
+def _files(found: Found) -> list[Path]:
+    """Return what is read of a published file or folder: of a folder, its safetensors."""
+    if found.path.is_file():
+        return [found.path]
+    return sorted(found.path.glob("*.safetensors")) if found.present else []
+
+
+def _examined(found: Found, root: Path, accept: tuple[str, ...]) -> Found:
+    digest, room = found.sha256, authors.records_room(root)
     try:
-        if found.path.is_file():
-            room = authors.records_room(root)
-            digest = records.digest(room, root, found.path, anew=True, renew=accept)
-        else:
-            for file in sorted(found.path.glob("*.safetensors")):
-                whole(file)
+        for file in _files(found):
+            renew = _name(root, file) in accept
+            met = records.digest(room, root, file, anew=True, renew=renew)
+            digest = met if file == found.path or file.name == WHOLE else digest
+            _usable(root, file)
     except WeightsError as error:
         return Found(found.row, found.path, True, digest, str(error))
-    return Found(found.row, found.path, True, digest)
+    return Found(found.row, found.path, found.present, digest)
+
+
+def _usable(root: Path, path: Path) -> None:
+    """Raise if what a file holds is code, or not the network that its place says."""
+    name = path.relative_to(root).as_posix()
+    for network in PLACED:
+        if fnmatch(name, authors.CONVERSIONS[network].path.replace("{model}", "*")):
+            authors.examined(root, network, path)
+            return
+    if path.suffix in PICKLED:
+        checkpoint.content(path)
 
 
 def table(there: list[Found]) -> str:

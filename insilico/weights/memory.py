@@ -167,27 +167,32 @@ def plan(
     ParameterError
         If there is no plan; it says the least memory that has one.
     """
-    kind = device.partition(":")[0]
-    reserve, offload = RESERVE.get(kind, 0), kind in OFFLOADS
+    reserve = RESERVE.get(_kind(device), 0)
     free = memory - reserve
-    lowest = {need.name: need.computed(1) + _lowest(need, offload) for need in needs}
-    name = max(lowest, key=lambda key: lowest[key])
-    if lowest[name] > free:
+    largest = max(needs, key=lambda need: lowest(need, device))
+    if lowest(largest, device) > memory:
         raise ParameterError(
-            f"memory {written(memory)} is too little: stage '{name}' takes "
-            f"{written(lowest[name] + reserve)} with one item at a time; the least that works is "
-            f"{_up(lowest[name] + reserve)}"
+            f"memory {written(memory)} is too little: stage '{largest.name}' takes "
+            f"{written(lowest(largest, device))} with one item at a time; the least that works is "
+            f"{up(lowest(largest, device))}"
         )
     targets = {need.name: batch or need.batch for need in needs}
     staying = _staying(needs, free, targets)
     return Plan(memory, reserve, tuple(_share(n, staying, free, reserve, targets) for n in needs))
 
 
-def _lowest(need: Need, offload: bool) -> int:
-    return min(need.least, need.weights) if offload else need.weights
+def lowest(need: Need, device: str) -> int:
+    """Return the least memory of a device in which a stage computes, one item at a time."""
+    kind = _kind(device)
+    weights = min(need.least, need.weights) if kind in OFFLOADS else need.weights
+    return RESERVE.get(kind, 0) + weights + need.computed(1)
 
 
-def _up(size: int) -> str:
+def _kind(device: str) -> str:
+    return device.partition(":")[0]
+
+
+def up(size: int) -> str:
     """Write a size rounded up, so that it works when it is typed in."""
     return f"{ceil(size / 1e8) / 10:.1f}GB" if size >= 1e8 else f"{ceil(size / 1e3)}kB"
 

@@ -10,7 +10,7 @@ from insilico.errors import WeightsError
 def whole(path: Path) -> None:
     """Raise if a file of weights or data is cut off or of another kind than its name says."""
     try:
-        if path.suffix in (".pth", ".ckpt", ".pt", ".bin"):
+        if path.suffix in (".pth", ".ckpt", ".pt", ".bin") or path.name.endswith(".pth.tar"):
             from insilico.weights.checkpoint import kind
 
             kind(path)

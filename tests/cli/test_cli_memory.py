@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -13,8 +14,12 @@ from toy_world import install
 
 from insilico import cli
 from insilico.cli.parser import parser
-from insilico.measuring import measure
+from insilico.measuring import beside, measure
+from insilico.measuring.stages import needs
+from insilico.measuring.tables import budget
 from insilico.weights import records
+from insilico.weights.memory import plan
+from insilico.weights.writing import written
 
 
 @pytest.fixture
@@ -28,10 +33,55 @@ def test_a_plan_is_printed_for_the_published_sizes(capsys):
     assert lines[0] == "published sizes, fp16, cuda; counted, nothing is loaded"
     assert lines[1].split() == ["stage", "weights", "an", "item", "batch", "held", "peak"]
     rows = {line.split("  ")[0]: line for line in lines[2:]}
-    assert {"brain", "prior", "blurry", "unclip", "captioner", "refiner", "sound"} <= set(rows)
+    assert {"brain", "prior", "blurry", "unclip", "captioner", "refiner"} <= set(rows)
     assert "5.34 GB" in rows["unclip"]
     assert "in turn" in rows["unclip"]
     assert "memory 16.00 GB, peak 15.81 GB, of which 1.00 GB for the device itself" in lines
+    assert "beside the decoder, each alone while it computes (fp32)" in lines
+    sizes = {"encoder: MARY-Nano, a picture": "1.11 GB", "image tokens: bigG": "7.37 GB"}
+    sizes |= {"sound: AudioLDM2, 10 s": "4.47 GB", "score: clip_l14": "1.71 GB"}
+    assert all(size in rows[name] for name, size in sizes.items())
+
+
+def test_what_fits_beside_the_decoder_is_told_network_by_network(capsys):
+    assert cli.main(["weights", "plan", "--memory", "5GB", "--beams", "4"]) == 0
+    rows = {line.split("  ")[0]: line.split() for line in capsys.readouterr().out.splitlines()}
+    assert rows["sound: AudioLDM2, 10 s"][-3:] == ["none", "from", "5.6GB"]
+    assert rows["image tokens: bigG"][-3:] == ["none", "from", "8.5GB"]
+    assert rows["score: alexnet"][-3] == "32"
+    captioner = next(row for row in rows.values() if row[:1] == ["captioner"])
+    assert captioner[3:5] == ["236", "MB"]  # 65.4 MB with one beam, converter included
+
+
+def tables(page):
+    """Return the cells of every line of a page's tables."""
+    lines = [line for line in page.read_text("utf-8").splitlines() if line.startswith("| ")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_the_page_shows_what_is_planned():
+    page = Path(__file__).parents[2] / "docs" / "weights.md"
+    rows = {row[0]: row for row in reversed(tables(page))}  # the first of a name counts
+    decoder = needs("full", "fp16")
+    for column, memory in enumerate((5, 16, 24, 40), 3):
+        made = plan(decoder, memory * 10**9)
+        for share in made.shares:
+            name, weights, item, batch, how, _ = share.row
+            assert rows[name][1:3] == [weights, item]
+            assert rows[name][column] == f"{batch} {how}"
+        assert rows["peak"][column] == written(made.peak)
+    for column, memory in ((3, 5), (4, 16)):
+        for line in beside.table(memory * 10**9, "cuda").splitlines()[1:]:
+            name, weights, item, batch, peak = re.split(r"  +", line)
+            assert rows[name][1:3] == [weights, item]
+            assert rows[name][column] == (peak if batch == "none" else batch)
+
+
+def test_the_page_shows_what_is_counted():
+    rows = {row[0]: row[1:] for row in tables(Path(__file__).parents[2] / "docs" / "weights.md")}
+    for line in budget().splitlines()[1:]:
+        name, *cells = re.split(r"  +", line)
+        assert rows[name] == cells
 
 
 def test_too_little_memory_for_any_plan_says_the_least_that_works(capsys):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tiny_mindeye2 as tiny
+import torch
 import xarray as xr
 from diffusers import UNet2DConditionModel
 from diffusers.models.autoencoders.vae import Decoder
@@ -17,6 +18,7 @@ from insilico.decoders.git import Git
 from insilico.decoders.mindeye2 import needs as counted
 from insilico.decoders.mindeye2.backbone import BrainNetwork
 from insilico.decoders.mindeye2.converter import ClipConverter
+from insilico.decoders.mindeye2.model import BRAIN, MindEye2Model
 from insilico.decoders.mindeye2.prior import PriorNetwork
 from insilico.decoders.mindeye2.step import MindEye2
 from insilico.errors import ParameterError
@@ -25,6 +27,8 @@ from insilico.run.runner import run
 from insilico.run.store import Store
 from insilico.step import computing, in_bytes
 from insilico.weights import memory, offload, shelf
+from insilico.weights.counting import LiveBytes
+from insilico.weights.folders import folder
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +133,17 @@ def test_results_are_the_same_block_by_block(weights, expected, monkeypatch):
     assert len(came) > 10
     shelf.let_go()
     counted._counted.cache_clear()
+
+
+def test_three_repeats_of_every_item_are_counted(weights):
+    path = folder(weights, "mindeye2")
+    (need,) = counted.needs_of({"brain": path}, "fp32")
+    step, model = MindEye2(weights=weights), MindEye2Model.from_pretrained(path, BRAIN)
+    enter = model.ridge.linears[0]
+    given = np.ones((3, 2, enter.in_features), np.float32)
+    with LiveBytes(model.parameters()) as live, torch.inference_mode():
+        step._averaged(model, given, enter)
+    assert need.computed(2) / 2 < live.peak <= need.computed(2)
 
 
 def test_a_memory_is_no_part_of_what_a_result_is(weights):

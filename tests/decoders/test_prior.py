@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from insilico.decoders.mindeye2.diffusion import DiffusionPrior
-from insilico.decoders.mindeye2.prior import PriorNetwork, ScaledNorm
+from insilico.decoders.mindeye2.prior import PriorNetwork, RelativeBias, ScaledNorm
 from insilico.decoders.precision import products_in
 from insilico.errors import ParameterError
 
@@ -45,6 +45,9 @@ def test_schedule_equals_the_original(data):
         close(fresh[key], table, 1e-7)
     named = torch.tensor([6.312816e-4, 0.03154634, 0.3049366, 0.999])
     close(fresh["betas"][[0, 50, 94, 99]], named, 1e-7)
+    left = torch.tensor([0.4782646, 6.059645e-3, 2.43e-7])
+    close(fresh["alphas_cumprod"][[50, 94, 99]], left, 1e-9, rtol=2e-3)
+    close(fresh["alphas_cumprod"][[50, 94]], left[:2], 1e-7, rtol=1e-6)
 
 
 def test_the_update_has_the_printed_weights(prior):
@@ -66,6 +69,19 @@ def test_network_equals_the_original(data, prior):
     close(with_brain, data["out/net_forward"], 2e-5)
     close(without, data["out/net_forward_uncond"], 2e-5)
     close(without + 1.5 * (with_brain - without), data["out/net_forward_cfg1p5"], 4e-5)
+
+
+def test_distances_fall_into_t5s_buckets_over_all_513_positions():
+    """Specification 2.1; the null key is position 0, what lies ahead is in bucket 0."""
+    bias = RelativeBias(heads=1)
+    bias.relative_attention_bias.weight.data = torch.arange(32.0)[:, None]
+    met = bias(513)[0].round().int().numpy()
+    distance = np.maximum(np.arange(513)[:, None] - np.arange(514), 0)
+    far = 16 + np.floor(16 * np.log(np.maximum(distance, 1) / 16) / np.log(8)).astype(int)
+    np.testing.assert_array_equal(met, np.where(distance < 16, distance, np.minimum(far, 31)))
+    assert [met[512, 512 - n] for n in (15, 16, 32, 64, 127, 128, 512)] == [
+        15, 16, 21, 26, 31, 31, 31,
+    ]  # fmt: skip
 
 
 def test_sampling_equals_the_original(data, prior):

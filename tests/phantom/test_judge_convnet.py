@@ -7,7 +7,8 @@ from safetensors.torch import load_file
 
 from insilico.phantom.training import judge_convnet
 from insilico.phantom.training.data import WORLD
-from insilico.scores.features import NETWORKS, loaded
+from insilico.scores.features import NETWORKS
+from insilico.scores.readers import loaded
 
 
 def test_a_short_training_writes_what_scores_read(tmp_path, monkeypatch):

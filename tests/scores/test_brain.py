@@ -10,7 +10,7 @@ from PIL import Image
 
 from insilico.errors import RegionError, SchemaError, WeightsError
 from insilico.schema import check, sample
-from insilico.scores.brain import BrainCorrelation
+from insilico.scores.brain import BrainCorrelation, through
 from insilico.scores.gnet import Encoder, prepared, read_out
 
 SIZES = (4, 6, 5, 3, 2)
@@ -36,6 +36,8 @@ def encoder():
             value.uniform_(0.5, 2)
         elif name.endswith("running_mean"):
             value.normal_(0, 0.1)
+        elif ".conv" in name and name.endswith("weight"):
+            value.mul_(4)  # else no picture would reach the voxels
     made.mu.data = torch.tensor([0.4, 0.5, 0.3])[None, :, None, None]
     return made
 
@@ -150,6 +152,24 @@ def test_brain_correlation_is_pearson_over_a_regions_voxels(gnet, scene):
         apart = full[~np.eye(6, dtype=bool)].mean()
         assert result["chance"].values[k] == pytest.approx(apart, abs=1e-5)
     assert "4 voxels" in result["definition"].values[1]
+
+
+def test_pictures_go_through_another_size_first(gnet, scene):
+    made, stimuli, measured = scene
+    noise = np.random.default_rng(0).integers(0, 256, made["image"].shape).astype(np.uint8)
+    made, images = made.assign(image=made["image"].copy(data=noise)), noise[:, 0]
+    assert through(images, 64) is through(images, None) is images
+    pixels = torch.from_numpy(images).permute(0, 3, 1, 2).double() / 255
+    smaller = torch.nn.functional.interpolate(pixels, (24, 24), mode="bilinear")
+    smaller = smaller.permute(0, 2, 3, 1).numpy()
+    np.testing.assert_allclose(through(images, 24), smaller, atol=1e-12)
+    found = BrainCorrelation(weights=str(gnet), through=24)(made, stimuli, measured)
+    answer, bold = predicted(gnet, smaller), measured["bold"].values.reshape(6, -1)
+    assert answer.std(0).min() > 0.01
+    expected = [np.corrcoef(a, b)[0, 1] for a, b in zip(bold, answer, strict=True)]
+    np.testing.assert_allclose(found["value"].values.ravel(), expected, atol=1e-6)
+    whole = BrainCorrelation(weights=str(gnet))(made, stimuli, measured)
+    assert np.abs(whole["value"] - found["value"]).max() > 1e-3
 
 
 def test_a_brain_that_answers_as_the_encoder_says_correlates_at_one(gnet, scene):

@@ -15,9 +15,10 @@ from transformers import CLIPModel
 from insilico.errors import ParameterError, SchemaError, WeightsError
 from insilico.phantom.scenes import ATTRIBUTES, draw_scene, render
 from insilico.schema import check
-from insilico.scores import KINDS, features
-from insilico.scores.features import FEATURES, NETWORKS, OPENAI, PUBLISHED, loaded
+from insilico.scores import KINDS, readers
+from insilico.scores.features import FEATURES, NETWORKS, OPENAI, PUBLISHED
 from insilico.scores.networks.alexnet import AlexNet
+from insilico.scores.readers import loaded, reader
 from insilico.weights import folders
 from insilico.weights.catalogue import PUBLISHED as CATALOGUE
 from insilico.weights.writing import written
@@ -72,7 +73,7 @@ def test_the_convnet_names_objects_and_colours_of_unseen_scenes():
 def test_scores_follow_their_definitions(name, scored):
     stimuli, reconstruction, shown, made = scored
     about = FEATURES[name]
-    read_features = about.reader(about.path("test", None, None), None)
+    read_features = reader(about, about.path("test", None, None), None)
     a = read_features(shown).astype(float)
     b = np.stack([read_features(draw).astype(float) for draw in made])
     pairs = [[(x, y) for x, y in zip(a, draw, strict=True)] for draw in b]
@@ -97,7 +98,7 @@ def test_scores_follow_their_definitions(name, scored):
 def test_identification_runs_over_draws_and_both_directions(scored):
     stimuli, reconstruction, shown, made = scored
     about = FEATURES["phantom_late"]
-    embed = about.reader(about.path("test", None, None), None)
+    embed = reader(about, about.path("test", None, None), None)
     for among in ("stimuli", "reconstructions"):
         spec = {"kind": "two_way", "features": "phantom_late", "among": among}
         value = KINDS.build(spec)(reconstruction, stimuli)["value"].values[..., 0]
@@ -193,7 +194,7 @@ def test_openai_clip_is_fed_bilinear_pictures_and_must_be_it(monkeypatch):
         KINDS.build(spec).reader()
     small = dataclasses.replace(NETWORKS["clip_vit_l14"], side=64)
     monkeypatch.setitem(NETWORKS, "clip_vit_l14", small)
-    monkeypatch.setattr(features, "VIT_L14", (8, 64, 3))
+    monkeypatch.setattr(readers, "VIT_L14", (8, 64, 3))
     images = pictures(2, 100)
     found = KINDS.build({**spec, "protocol": "mindeye2"}).reader()(images)
     x = torch.from_numpy(images).permute(0, 3, 1, 2).double() / 255

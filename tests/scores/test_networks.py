@@ -11,11 +11,12 @@ from made import pixels, state
 from transformers import ResNetConfig, ResNetModel
 
 from insilico.errors import WeightsError
-from insilico.scores.features import NETWORKS, loaded
+from insilico.scores.features import FEATURES, NETWORKS
 from insilico.scores.networks.alexnet import AlexNet
 from insilico.scores.networks.efficientnet import EfficientNetB1
 from insilico.scores.networks.inception import InceptionV3
 from insilico.scores.networks.resnet import ResNet50, backbone
+from insilico.scores.readers import loaded
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "scores" / "networks.npz")
 CASES = {
@@ -68,6 +69,10 @@ def test_published_sizes_give_the_published_widths():
     images = torch.empty(1, 3, 256, 256, device="meta")
     assert module(images, "features.4").shape == (1, 192, 31, 31)
     assert module(images, "features.11").shape == (1, 256, 15, 15)
+    for name in ("alexnet2", "alexnet5"):  # after the ReLU, as torchvision numbers its layers
+        assert FEATURES[name].layer == CASES[name][1]
+        last = int(FEATURES[name].layer.removeprefix("features."))
+        assert isinstance(module.features[last], torch.nn.ReLU)
     for build, side, width in ((InceptionV3, 342, 2048), (EfficientNetB1, 255, 1280)):
         assert empty(build)(torch.empty(1, 3, side, side, device="meta")).shape == (1, width)
 

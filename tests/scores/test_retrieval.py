@@ -7,11 +7,13 @@ import pytest
 import xarray as xr
 
 from insilico.errors import SchemaError
+from insilico.protocol.join import side_by_side, stacked
 from insilico.schema import check, sample
 from insilico.scores.retrieval import BrainFromImage, ImageFromBrain
 from insilico.scores.score import n_way
 from insilico.spaces.tokens import ImageTokens, image_tokens
 
+FORMS = ("items", "pools")
 DIMS = ("stimulus", "token", "channel")
 
 
@@ -56,17 +58,34 @@ def test_directions_are_what_their_names_say():
 
 def test_drawn_pools_agree_with_all_pools():
     made, stimuli = tokens(*noisy())
-    score = check(ImageFromBrain(pool=10, draws=400)(made, stimuli), "score")
-    assert score["chance"].item() == 0.1
-    mean = score.attrs["retrieval_image_from_brain_mean"]
-    low, high = (score.attrs[f"retrieval_image_from_brain_ci_{side}"] for side in ("low", "high"))
-    assert low < mean < high
-    assert mean == pytest.approx(score["value"].mean().item(), abs=0.02)
-    again = ImageFromBrain(pool=10, draws=400)(made, stimuli)
-    assert again.attrs == score.attrs
-    other = ImageFromBrain(pool=10, draws=400, seed=1)(made, stimuli)
-    assert other.attrs != score.attrs
-    assert (other["value"] == score["value"]).all()
+    items = check(ImageFromBrain(pool=10)(made, stimuli), "score")
+    assert items["chance"].item() == 0.1
+
+    def pools(**how):
+        return check(ImageFromBrain(pool=10, form="pools", **how)(made, stimuli), "score")
+
+    many = pools(draws=400)
+    assert many["value"].dims == ("draw", "metric")
+    assert many["metric"].item() == "retrieval_image_from_brain_pools"
+    assert many["value"].item() == pytest.approx(items["value"].mean().item(), abs=0.02)
+    assert many.identical(pools(draws=400))
+    assert many["value"].item() != pools(draws=400, seed=1)["value"].item()
+    several = [pools(seed=seed) for seed in range(60)]  # 30 pools each, as published
+    spread = np.std([one["value"].item() for one in several], ddof=1)
+    assert np.mean([one["error"].item() for one in several]) == pytest.approx(spread, rel=0.3)
+
+
+def test_what_is_drawn_for_each_condition_stays_apart():
+    conditions = []
+    for noise in (0.5, 4.0):
+        made, stimuli = tokens(*noisy(noise=noise))
+        both = (ImageFromBrain, BrainFromImage)
+        found = [kind(pool=10, form=form)(made, stimuli) for kind in both for form in FORMS]
+        conditions.append(side_by_side(found))
+    joined = stacked(conditions, ["near", "far"])
+    value = joined["set_value"].sel(set_metric="retrieval_image_from_brain_pools").squeeze()
+    assert value.sel(condition="near") > 0.9 > 0.5 > value.sel(condition="far")
+    assert (joined["set_error"].sel(condition="far") > 0).all()
 
 
 def test_noise_is_at_chance():

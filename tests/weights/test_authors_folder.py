@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from authors_layout import write_hub
+from safetensors.torch import load_file, save_file
 
 from insilico import cli
+from insilico.decoders.git import Git
+from insilico.decoders.mindeye2.step import MindEye2
+from insilico.errors import SeveralMissing, WeightsError
 from insilico.run.store import read_entry
 from insilico.weights.folders import folder
 
@@ -24,6 +31,13 @@ decoder: {decoder}
 scores: [pixcorr]
 """
 QUICK = "prior_steps: 4, steps: 2, draws: 1"
+
+
+class Code:
+    """What a pickle calls when it is loaded."""
+
+    def __reduce__(self):
+        return os.system, ("touch run-by-the-pickle",)
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +90,18 @@ def test_what_is_missing_is_told_by_check(hub, store, tmp_path, capsys):
     assert "Traceback" not in said
 
 
+def test_all_that_is_missing_is_told_in_one_go(store, tmp_path, capsys):
+    decoder = published(tmp_path).replace(QUICK, f"{QUICK}, refine: true, captions: tokens")
+    assert run(store, "nothing", decoder, "check") == 2
+    said = capsys.readouterr().err.strip().splitlines()
+    wanted = [f"{RUN}/last.pth", "unclip6_epoch0", "git-large", "bigG_to_L", "zavychromaxl"]
+    assert len(said) == len(wanted)
+    assert all(any(name in line for line in said) for name in wanted)
+    assert all("nothing.yaml:6" in line for line in said)
+    with pytest.raises(SeveralMissing, match=r"(?s)last\.pth.*; and .*zavychromaxl"):
+        MindEye2(weights=str(tmp_path), model=RUN, refine=True).digests()
+
+
 def test_a_damaged_file_is_one_error_before_any_work(hub, store, tmp_path, capsys):
     shutil.copytree(hub, tmp_path / "hub", ignore=shutil.ignore_patterns("converted", "insilico*"))
     path = tmp_path / "hub" / "unclip6_epoch0_step110000.ckpt"
@@ -85,6 +111,71 @@ def test_a_damaged_file_is_one_error_before_any_work(hub, store, tmp_path, capsy
     said = capsys.readouterr().err.strip()
     assert "unclip6_epoch0_step110000.ckpt is cut off: its table of contents is missing" in said
     assert len(said.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("mistake", "said"),
+    [
+        ("code", "is a pickle with code in it (it names posix.system): nothing of it was run"),
+        ("subject", "says subject 2, but its ridge reads voxels"),
+        ("width", "the ridge gives 7 hidden numbers, the backbone takes"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_told_by_check(hub, store, tmp_path, capsys, mistake, said):
+    root = tmp_path / "hub"
+    shutil.copytree(hub, root, ignore=shutil.ignore_patterns("converted", "insilico*"))
+    path = root / "train_logs" / RUN / "last.pth"
+    held = torch.load(path, map_location="cpu", weights_only=False)
+    state = held["model_state_dict"]
+    if mistake == "code":
+        held["extra"] = Code()
+    elif mistake == "subject":
+        state["ridge.linears.0.weight"] = torch.zeros(len(state["ridge.linears.0.bias"]), 15724)
+    else:
+        state["ridge.linears.0.weight"] = state["ridge.linears.0.weight"][:7]
+        state["ridge.linears.0.bias"] = state["ridge.linears.0.bias"][:7]
+    torch.save(held, path)
+    if mistake == "subject":
+        path.parent.rename(path.parent.with_name(RUN.replace("subj01", "subj02")))
+    decoder = published(root).replace(f", model: {RUN}", "")
+    assert run(store, mistake, decoder, "check") == 2
+    told = capsys.readouterr().err.strip()
+    assert said in told
+    assert len(told.splitlines()) == 1
+    assert cli.main(["weights", "check", str(root)]) == 1
+    checked = capsys.readouterr().out
+    assert any(line.startswith("damaged: ") and said in line for line in checked.splitlines())
+    assert not (root / "converted").exists()
+    assert not Path("run-by-the-pickle").exists()
+
+
+def test_a_published_folder_is_held_against_its_record(tmp_path, capsys):
+    place = tmp_path / "git-large-coco"
+    shutil.copytree(folder("phantom", "captioner"), place)
+    step = Git(weights=str(place))
+    before = step.digests()
+    assert cli.main(["weights", "check", str(tmp_path)]) == 0
+    known = hashlib.sha256((place / "model.safetensors").read_bytes()).hexdigest()
+    line = next(x for x in capsys.readouterr().out.splitlines() if x.startswith("git-large-coco/"))
+    assert known[:12] in line
+    state = {key: value + 1 for key, value in load_file(place / "model.safetensors").items()}
+    save_file(state, place / "model.safetensors", metadata={"format": "pt"})
+    assert cli.main(["weights", "check", str(tmp_path)]) == 1
+    assert "model.safetensors was changed since it was first used" in capsys.readouterr().out
+    with pytest.raises(WeightsError, match="was changed since it was first used"):
+        step.digests()
+    accept = ["--accept", "git-large-coco/model.safetensors"]
+    assert cli.main(["weights", "check", str(tmp_path), *accept]) == 0
+    assert step.digests() != before
+
+
+def test_code_in_a_file_of_the_scores_is_told_by_check(tmp_path, capsys):
+    torch.save({"weight": torch.zeros(2), "more": Code()}, tmp_path / "gnet_multisubject.pt")
+    torch.save({"weight": torch.zeros(2), "more": Code()}, tmp_path / "swav_800ep_pretrain.pth.tar")
+    torch.save(["a caption"], tmp_path / "evals.pt")
+    assert cli.main(["weights", "check", str(tmp_path)]) == 1
+    assert capsys.readouterr().out.count("is a pickle with code in it") == 2
+    assert not Path("run-by-the-pickle").exists()
 
 
 def test_weights_are_listed_and_checked(hub, tmp_path, capsys, monkeypatch):

@@ -11,12 +11,16 @@ from authors_layout import BIGG, unet_in_sgm, vae_in_ldm, vision_in_open_clip
 
 from insilico.decoders.mindeye2.model import MindEye2Config, MindEye2Model
 from insilico.decoders.mindeye2.published import config_of, position
+from insilico.decoders.mindeye2.sizes import published
+from insilico.decoders.mindeye2.skeleton import built
 from insilico.errors import SpaceError
 from insilico.weights import open_clip, stable_diffusion
 from insilico.weights.catalogue import PUBLISHED, VOXELS
 from insilico.weights.checkpoint import under
+from insilico.weights.counting import parameters_of
 
 RIDGES = (64409600, 58486784, 62369792, 53878784, 53411840, 73351168, 51949568, 58929152)
+CAPTIONER = published()["captioner"]
 BACKBONE, PRIOR = 1_903_020_028, 259_865_216
 
 
@@ -132,6 +136,37 @@ def test_every_name_and_shape_is_the_published_one():
     assert counted == 2_227_294_844
 
 
+PARTS = {
+    "ridge.": 64_409_600,
+    "backbone.": BACKBONE,
+    "backbone.mixer_blocks1.": 134_283_264,
+    "backbone.mixer_blocks2.": 24,
+    "backbone.backbone_linear.": 1_745_256_448,
+    "backbone.clip_proj.": 8_321_664,
+    "backbone.blin1.": 12_848_192,
+    "backbone.bnorm.": 128,
+    "backbone.bupsampler.": 1_750_692,
+    "backbone.b_maps_projector.": 559_616,
+    "diffusion_prior.net.": PRIOR + 5 * 16,  # the rotary frequencies stand in all six layers
+    "diffusion_prior.net.to_time_embeds.": 22_159_488,
+    "diffusion_prior.net.causal_transformer.": 236_427_776 + 5 * 16,
+    "diffusion_prior.net.learned_query": 425_984,
+    "diffusion_prior.net.null_brain_embeds": 425_984,
+    "diffusion_prior.net.null_image_embed": 425_984,
+}
+"""Sections 1.4 and 2.1."""
+
+
+def test_every_part_has_the_published_number_of_parameters():
+    state = mindeye2()
+    assert {prefix: parameters(under(state, prefix)) for prefix in PARTS} == PARTS
+    several = under(mindeye2(voxels=[VOXELS[s] for s in range(2, 9)]), "ridge.")
+    assert parameters(several) == 412_377_088
+    light = mindeye2(hidden=1024, blurry=None)
+    assert parameters(under(light, "ridge.")) == 16_102_400
+    assert parameters(under(light, "backbone.")) == 453_360_280
+
+
 @pytest.mark.parametrize("subject", VOXELS)
 def test_sizes_are_told_by_shapes_for_every_subject(subject):
     state = mindeye2(voxels=[VOXELS[subject]])
@@ -152,7 +187,9 @@ def test_sizes_are_told_by_shapes_for_every_subject(subject):
 
 def test_the_multi_subject_file():
     voxels = [VOXELS[s] for s in range(2, 9)]
-    found = config_of(mindeye2(voxels=voxels), "last.pth")
+    state = mindeye2(voxels=voxels)
+    assert len(state) == 261
+    found = config_of(state, "last.pth")
     assert sum(p.numel() for p in on_meta(MindEye2Model, found).parameters()) == 2_575_262_332
     assert [position(found, VOXELS[s]) for s in range(2, 9)] == list(range(7))
     with pytest.raises(
@@ -169,6 +206,22 @@ def test_the_light_file(ridges, count):
     assert (found.hidden, found.blurry, found.voxels) == (1024, None, voxels)
     assert len(state) == 147 + 2 * len(voxels)
     assert sum(p.numel() for p in on_meta(MindEye2Model, found).parameters()) == count
+
+
+UNET = {
+    "down_blocks": [5_432_000, 58_139_520, 737_743_360],
+    "up_blocks": [1_177_077_760, 103_394_560, 11_171_840],
+}
+UNET_ENDS = {
+    "conv_in.": 11_840,
+    "time_embedding.": 2_050_560,
+    "class_embedding.": 2_951_680,
+    "down_blocks.": 801_314_880,
+    "mid_block.": 403_287_040,
+    "up_blocks.": 1_291_644_160,
+    "conv_norm_out.": 640,
+    "conv_out.": 12_164 - 640,
+}
 
 
 def test_the_published_unet():
@@ -193,6 +246,9 @@ def test_the_published_unet():
     how, state = stable_diffusion.unet(unet_in_sgm(network), "unclip6", {})
     assert len(state) == 1680
     assert parameters(state) == 2_501_272_324
+    parts = {part: [parameters(under(state, f"{part}.{k}.")) for k in range(3)] for part in UNET}
+    assert parts == UNET
+    assert {part: parameters(under(state, part)) for part in UNET_ENDS} == UNET_ENDS
     assert sizes.items() <= json.loads(how).items()
     shapes = {key: value.shape for key, value in network.state_dict().items()}
     assert {key: value.shape for key, value in state.items()} == shapes
@@ -248,6 +304,11 @@ def test_the_catalogue_counts_as_the_specification():
     assert unclip.parameters == 2_501_272_324 + 83_653_863 + 1_909_889_025
     assert round(unclip.size / 2**30, 1) == 16.7
     assert rows["bigG_to_L_epoch8.pth"].parameters == 1_771_009
+    assert rows["git-large-coco/"].parameters == parameters_of(built("captioner", CAPTIONER))
+    betas = [round(rows[f"betas_all_subj0{s}_fp32_renorm.hdf5"].size / 2**30, 1) for s in (1, 4)]
+    assert betas == [1.8, 1.1]
+    assert round(rows["coco_images_224_float16.hdf5"].size / 2**30, 1) == 20.5
+    assert round(rows["evals/all_images.pt"].size / 2**20) == 574
     assert 1_771_009 == 256 * 257 + 257 + 1664 * 1024 + 1024
 
 

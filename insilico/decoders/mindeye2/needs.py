@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ WHOLE = ("captioner", "converter")
 
 
 def needs_of(
-    stages: dict[str, Path], precision: Precision, tiled: bool = False
+    stages: dict[str, Path], precision: Precision, tiled: bool = False, beams: int = 1
 ) -> tuple[Need, ...]:
     """Return the needs of stages whose folders are these.
 
@@ -38,17 +39,19 @@ def needs_of(
         If a configuration cannot be read.
     """
     told = {name: about(name, path) for name, path in stages.items()}
-    return needs_at(told, precision, tiled)
+    return needs_at(told, precision, tiled, beams)
 
 
 def needs_at(
-    told: dict[str, dict[str, Any]], precision: Precision, tiled: bool = False
+    told: dict[str, dict[str, Any]], precision: Precision, tiled: bool = False, beams: int = 1
 ) -> tuple[Need, ...]:
     """Return the needs of stages of these sizes; converter and captioner are one stage."""
     found = {
         name: _need(name, json.dumps(how, sort_keys=True), precision, tiled)
         for name, how in told.items()
     }
+    if "captioner" in found:  # every beam of an item is a row of its own
+        found["captioner"] = replace(found["captioner"], item=beams * found["captioner"].item)
     if "converter" in found and "captioner" in found:
         found["captioner"] = _together(found.pop("converter"), found["captioner"])
     return tuple(found.values())
@@ -65,8 +68,19 @@ def _together(first: Need, second: Need) -> Need:
     )
 
 
-def planned(networks: dict[str, Path], precision: Precision, tiled: bool = False) -> Plan | None:
+def planned(
+    networks: dict[str, Path], precision: Precision, tiled: bool = False, beams: int = 1
+) -> Plan | None:
     """Return the plan of networks whose folders are these, None where no memory is set.
+
+    Parameters
+    ----------
+    networks : dict of str to path
+    precision : {"fp32", "fp16", "bf16"}
+    tiled : bool
+        Whether autoencoders decode tile by tile.
+    beams : int
+        Width of the captioner's search.
 
     Raises
     ------
@@ -79,7 +93,7 @@ def planned(networks: dict[str, Path], precision: Precision, tiled: bool = False
         stages = {"brain": brain, "prior": brain, **stages}
     if budget is None or not stages:
         return None
-    return plan(needs_of(stages, precision, tiled), budget, device(), asked_batch())
+    return plan(needs_of(stages, precision, tiled, beams), budget, device(), asked_batch())
 
 
 def _need(name: str, told: str, precision: Precision, tiled: bool) -> Need:

@@ -2,185 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 import xarray as xr
-from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 from torch import nn
 
 from insilico.decoders.git import LONGEST, PUBLISHED_LENGTH, caption_tokens, write_captions
-from insilico.decoders.mindeye2.betas import Repeats, betas_of, carried, entries
-from insilico.decoders.mindeye2.entry import entry_digest, refuse_seen, stand_in, trained
+from insilico.decoders.mindeye2.asked import Asked
+from insilico.decoders.mindeye2.betas import betas_of, carried, entries
+from insilico.decoders.mindeye2.entry import refuse_seen, stand_in, trained
 from insilico.decoders.mindeye2.model import MindEye2Model, Outputs, read_config
-from insilico.decoders.mindeye2.needs import planned
 from insilico.decoders.mindeye2.pictures import as_bytes, as_stored, mixed, resized, together
 from insilico.decoders.mindeye2.published import position, subject_of
-from insilico.decoders.mindeye2.stages import FOLDERS, make_room, present, stage
-from insilico.decoders.precision import Precision, products_in, require_finite
+from insilico.decoders.mindeye2.stages import FOLDERS, make_room, present
+from insilico.decoders.precision import products_in, require_finite
 from insilico.errors import WeightsError
 from insilico.schema import check, require_varying, short_digest
-from insilico.step import Item, Step, batches, device, generator, memory
-from insilico.weights.folders import folder, source, used
-from insilico.weights.memory import Plan
+from insilico.step import device
+from insilico.weights.folders import folder, used
 
 BATCH = 32
 NOISE = 2**26
 """Numbers of noise that a batch holds at most."""
 PIXELS = ("y_pixel", "x_pixel", "rgb")
-Kept = Literal["ridge", "backbone", "clip_voxels", "prior"]
 
 
-class MindEye2(Step):
+class MindEye2(Asked):
     """Decode with MindEye2: ridge, backbone, diffusion prior, unCLIP, GIT, and refinement.
 
     How it is computed (device, items in a batch, compilation) is set by `insilico.step.computing`
-    and changes no more than roundings.
-
-    Parameters
-    ----------
-    weights : str
-        ``"phantom"``; a folder with ``mindeye2/``, ``unclip/`` and ``captioner/``, and for what is
-        asked ``converter/``, ``blurry/`` and ``refiner/``, or one as the authors' hub has it;
-        ``"published"`` for that in ``INSILICO_WEIGHTS``.
-    model : str, optional
-        Training run in the authors' folder, such as ``final_subj01_pretrained_40sess_24bs``.
-    subject : int, optional
-        Position of the subject in the checkpoint's list, not its number; by default the one whose
-        number of voxels the response has.
-    draws : int
-        Reconstructions of each response.
-    seed : int
-        Item noise depends on seed, stimulus id and draw alone: it is the same in every condition
-        and every batch.
-    repeats : {"outputs", "betas"}
-        What is averaged over repeats: the network's outputs as published, or the betas.
-    repeat : int, optional
-        Decode this repeat alone; the first is 1.
-    prior_steps : int
-        20 as published: 19 network calls; 100: the ancestral loop.
-    steps, guidance : optional
-        Of the unCLIP decoder; its own defaults otherwise.
-    captions : {"auto", "tokens", "pictures", "none"}
-        What GIT captions: the prior's tokens through the converter, as published, or the decoded
-        pictures. ``auto``: tokens where ``converter/`` is there, else pictures.
-    beams : int
-        Width of the captioner's beam search; 1 is greedy.
-    blurry : bool, optional
-        Whether to decode the low-level head; by default where ``blurry/`` is there.
-    refine : bool
-        Whether pictures are refined by SDXL img2img, with their captions as prompts. The unCLIP's
-        are kept as ``unrefined``.
-    mix : float
-        Share of the blurry picture in a refined one; 0.25 in the authors' scores of refined
-        pictures. The refined ones are kept as ``refined``.
-    size : int, optional
-        Larger pictures are stored at this side, 256 as published; null stores them as they are.
-    entry : str, optional
-        File of `train_entry`: an entry ridge for what an adapter gives, in the place of the
-        subject's own.
-    keep : list of {"ridge", "backbone", "clip_voxels", "prior"}
-        What is stored beside the pictures, as ``tokens_ridge``, ``tokens_backbone``,
-        ``tokens_voxels`` and ``tokens_prior``.
-    precision : {"fp32", "fp16", "bf16"}
-        Of matrix products; the published run is fp16. Autoencoders are fp32 always.
-    tiled : bool
-        Whether autoencoders decode tile by tile: less memory, seams that differ a little.
+    and changes no more than roundings. Parameters: see `insilico.decoders.mindeye2.asked.Asked`.
     """
 
     kind: ClassVar[str] = "mindeye2"
     version: ClassVar[int] = 2
-    weights: str = "phantom"
-    model: str | None = None
-    subject: NonNegativeInt | None = None
-    draws: PositiveInt = 1
-    seed: NonNegativeInt = 0
-    repeats: Repeats = "outputs"
-    repeat: PositiveInt | None = None
-    prior_steps: Annotated[int, Field(ge=2)] = 20
-    steps: PositiveInt | None = None
-    guidance: float | None = None
-    captions: Literal["auto", "tokens", "pictures", "none"] = "auto"
-    beams: PositiveInt = 1
-    blurry: bool | None = None
-    refine: bool = False
-    mix: Annotated[float, Field(ge=0, le=1)] = 0.0
-    size: PositiveInt | None = 256
-    entry: str | None = None
-    keep: tuple[Kept, ...] = ()
-    precision: Precision = "fp32"
-    tiled: bool = False
-
-    @model_validator(mode="after")
-    def _fits_together(self) -> MindEye2:
-        if self.refine and self.captions == "none":
-            raise ValueError("refine: its prompts are captions; set captions: auto")
-        if self.mix and not self.refine:
-            raise ValueError("mix: the authors mix refined pictures alone; set refine: true")
-        if self.mix and self.blurry is False:
-            raise ValueError("mix: blurry pictures are needed; leave 'blurry' out")
-        return self
-
-    # --- what is used ---
-
-    @property
-    def captioned(self) -> str:
-        """What is captioned: tokens, pictures or none."""
-        if self.captions != "auto":
-            return self.captions
-        return "tokens" if present("converter", self.weights) else "pictures"
-
-    def digests(self) -> dict[str, str]:
-        """Return the digests of all networks used."""
-        names = {"mindeye2": True, "unclip": True}
-        names["captioner"] = self.captioned != "none"
-        names["converter"] = self.captioned == "tokens"
-        names["blurry"] = self.blurry is not False and present("blurry", self.weights)
-        names["refiner"] = self.refine
-        found = {n: used(self.weights, n, self.model) for n, needed in names.items() if needed}
-        return found | ({"entry": entry_digest(self.entry)} if self.entry else {})
-
-    @property
-    def variant(self) -> str:
-        """Say which of the published and other ways this is."""
-        alone = f"repeat {self.repeat} alone"
-        said = [alone if self.repeat else f"{self.repeats} averaged over repeats"]
-        said += [f"prior in {self.prior_steps} steps", f"captions of {self.captioned}"]
-        said += ["refined by SDXL" if self.refine else "unrefined", self.precision]
-        if self.mix:
-            said[-2] += f", {1 - self.mix:g} refined + {self.mix:g} blurry"
-        return "; ".join(said)
-
-    def _stage(self, name: str) -> Any:
-        return stage(name, self.weights, self.precision, self.tiled, self.model, self._plan())
-
-    def _plan(self, found: Callable[..., Path] = folder) -> Plan | None:
-        """Return how the memory that `computing` sets is shared, None where none is set."""
-        if memory() is None:
-            return None
-        paths = {name: found(self.weights, name, self.model) for name in self.digests()}
-        there = {name: path for name, path in paths.items() if path.is_dir()}
-        return planned(there, self.precision, self.tiled)
-
-    def ready(self) -> None:
-        """Raise if the memory that `computing` sets is too little; converts nothing."""
-        self._plan(source)
-
-    def _batches(self, name: str, items: Iterable[Item], size: int, what: str) -> Iterator[list]:
-        plan = self._plan()
-        most = None if plan is None else plan[name].batch
-        return batches(items, most or size, what, most)
-
-    def _rng(self, stage: str, stimulus: object, draw: int) -> np.random.Generator:
-        return generator(self.seed, "mindeye2", stage, stimulus, draw)
-
-    def _items(self, stimuli: list[str]) -> list[tuple[int, int]]:
-        return [(k, draw) for k in range(len(stimuli)) for draw in range(self.draws)]
-
-    # --- the chain ---
 
     def __call__(self, response: xr.Dataset) -> xr.Dataset:
         """Decode a response.

@@ -22,13 +22,21 @@ from insilico.decoders.nearest.shards import Found
 from insilico.decoders.precision import Precision
 from insilico.errors import ParameterError, SchemaError, StimulusError, WeightsError, listed
 from insilico.schema import check, require_varying, short_digest
-from insilico.spaces.tokens import clip_folder, image_tokens
+from insilico.spaces.tokens import ImageTokens, clip_folder, image_tokens
 from insilico.step import Step, batches
-from insilico.weights.folders import found_digest, source, used
+from insilico.weights.folders import source, used_all
 
 Kept = Literal["float16", "float32", "none"]
 PUBLISHED = (256, 1664, 224)
 """Tokens, width and side of OpenCLIP's bigG, which the published unCLIP file holds."""
+
+
+class TokensAlone(MindEye2):
+    """MindEye2 up to its tokens: no network that paints or writes is needed."""
+
+    def networks(self) -> list[str]:
+        """Return the name of the one checkpoint."""
+        return ["mindeye2"]
 
 
 class Nearest(Step):
@@ -88,13 +96,10 @@ class Nearest(Step):
 
     def digests(self) -> dict[str, str]:
         """Return the digests of both networks, and of what the gallery holds now."""
+        found = used_all(self.weights, ("mindeye2", "clip"), self.model)
         decoder = source(self.weights, "mindeye2", self.model)
         _require_shape(self._clip()[:2], _sizes(decoder), self.weights)
-        return {
-            "mindeye2": used(self.weights, "mindeye2", self.model),
-            "clip": found_digest(self.weights, "clip"),
-            "gallery": self._gallery().digest(),
-        }
+        return {**found, "gallery": self._gallery().digest()}
 
     def __call__(self, response: xr.Dataset, stimuli: xr.Dataset | None = None) -> xr.Dataset:
         """Retrieve pictures.
@@ -145,6 +150,15 @@ class Nearest(Step):
         new = index.grow(gallery, self._embed)
         return index, index.found(gallery), new
 
+    def ready(self) -> None:
+        """Raise if the memory that `computing` sets is too little; converts nothing."""
+        self._decoder().ready()
+        ImageTokens(weights=self.weights).ready()
+
+    def _decoder(self) -> TokensAlone:
+        same = ("weights", "model", "subject", "repeats", "precision", "seed", "prior_steps")
+        return TokensAlone(**{name: getattr(self, name) for name in same})
+
     def _index(self, gallery: Gallery) -> Index:
         return index_of(gallery, clip_folder(self.weights), self.keep, self.index)
 
@@ -169,8 +183,7 @@ class Nearest(Step):
 
     def queries(self, response: xr.Dataset) -> np.ndarray:
         """Return the tokens that a response stands for, float32 (stimulus, tokens, width)."""
-        same = ("weights", "model", "subject", "repeats", "precision", "seed", "prior_steps")
-        decoder = MindEye2(**{name: getattr(self, name) for name in same})
+        decoder = self._decoder()
         if self.tokens == "voxels":
             return decoder.outputs(response).clip_voxels.numpy()
         return decoder.tokens(response)[:, 0]

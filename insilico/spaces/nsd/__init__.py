@@ -8,10 +8,8 @@ from __future__ import annotations
 import re
 
 from insilico.errors import SpaceError, StimulusError, not_one_of
+from insilico.weights.catalogue import VOXELS
 
-VOXELS = {1: 15724, 2: 14278, 3: 15226, 4: 13153, 5: 13039, 6: 17907, 7: 12682, 8: 14386}
-SESSIONS = {1: 40, 2: 40, 3: 32, 4: 30, 5: 40, 6: 32, 7: 40, 8: 30}
-"""Sessions that each subject completed, of 750 trials."""
 PICTURES = 73_000
 STIMULUS = re.compile(r"coco73k-(\d{5})")
 

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from insilico.errors import ParameterError, RecordingError, listed, not_one_of
-from insilico.spaces.nsd import PICTURES, SESSIONS
+from insilico.spaces.nsd import PICTURES
+from insilico.weights.catalogue import SESSIONS
 
 TRIALS, IMAGES = 30_000, 10_000
 COMMON_SESSIONS = 30
