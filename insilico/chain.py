@@ -16,7 +16,7 @@ from insilico.protocol.join import side_by_side
 from insilico.protocol.model import CHAIN, ONWARD, Protocol
 from insilico.protocol.plan import Planner
 from insilico.protocol.read import filled, lines, preset, problems
-from insilico.protocol.regions import EACH, PAIRS, bound, region_complaints, spelled
+from insilico.protocol.regions import EACH, bound, region_complaints, spelled
 from insilico.protocol.shown import AsShown
 from insilico.protocol.steps import build, complaints, takes
 from insilico.run.runner import obtain
@@ -213,7 +213,7 @@ class Chain:
 
 def _refuse_several(spec: Mapping[str, Any]) -> None:
     """Raise for what stands for several conditions in a protocol."""
-    if isinstance(spec.get("region"), list) or spec.get("region") in (EACH, PAIRS):
+    if isinstance(spec.get("region"), list) or spec.get("region") == EACH:
         raise ParameterError(
             f"region {spec['region']!r} stands for several conditions in a protocol; here call "
             "once for each region, or join them: 'Vis | Default'"

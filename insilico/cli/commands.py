@@ -122,7 +122,7 @@ def fetch(arguments: argparse.Namespace) -> int:
     """Download published atlases."""
     from insilico.spaces import atlases
 
-    published = [n for n in atlases.names() if atlases.describe(n)["kind"] == "published"]
+    published = [n for n in atlases.names() if "download" in atlases.describe(n)]
     for name in arguments.names or published:
         print(f"{name}: {atlases.fetch(name)}")
     return 0

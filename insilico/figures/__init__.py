@@ -24,8 +24,27 @@ KINDS = Registry(
         "encoding_gap": "insilico.figures.gains:encoding_gap",
         "translation_levels": "insilico.figures.translations:translation_levels",
         "translation_examples": "insilico.figures.translations:translation_examples",
+        "network_lesions": "insilico.figures.network_lesions:network_lesions",
+        "area_lesions": "insilico.figures.area_lesions:area_lesions",
+        "dissociation": "insilico.figures.dissociation:dissociation",
     },
 )
+DRAWS = {
+    "network_gap": "encoding_accuracy",
+    "surface_gap": "encoding_accuracy",
+    "lesion_effects": "paired",
+    "translation_levels": "levels",
+    "ceilings": "noise_ceiling",
+    "cross_subject": "cross_subject",
+    "score_spread": "levels",
+    "stages": "discriminability",
+    "scaling_curves": "scaling",
+    "encoding_gap": "encoding_gap",
+    "network_lesions": "stability",
+    "area_lesions": "paired",
+    "dissociation": "interaction",
+}
+"""The kind of statistic that a figure draws, where it needs one."""
 
 
 def save(figure: Any, folder: Path, name: str) -> list[Path]:

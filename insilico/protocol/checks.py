@@ -26,20 +26,6 @@ from insilico.protocol.steps import (
 from insilico.scores.settings import expanded
 from insilico.step import Registry
 
-DRAWS = {
-    "network_gap": "encoding_accuracy",
-    "surface_gap": "encoding_accuracy",
-    "lesion_effects": "paired",
-    "translation_levels": "levels",
-    "ceilings": "noise_ceiling",
-    "cross_subject": "cross_subject",
-    "score_spread": "levels",
-    "stages": "discriminability",
-    "scaling_curves": "scaling",
-    "encoding_gap": "encoding_gap",
-}
-"""The kind of statistic that a figure draws, where it needs one."""
-
 CONDITION_FIELDS = ("of", "against", "control", "reference")
 
 
@@ -48,11 +34,16 @@ def figure_kinds() -> Registry:
     return importlib.import_module("insilico.figures").KINDS
 
 
+def drawn_by(figure: str) -> str | None:
+    """Return the kind of statistic that a figure draws, if it needs one."""
+    return importlib.import_module("insilico.figures").DRAWS.get(figure)
+
+
 def statistic_of(protocol: Protocol, figure: dict[str, Any]) -> str | None:
     """Return the statistic that a figure draws: ``of``, or the first of the kind it is made for."""
     if "of" in figure:
         return str(figure["of"])
-    kind = DRAWS.get(figure["kind"])
+    kind = drawn_by(figure["kind"])
     fit = [name for name, spec in protocol.statistics.items() if kind in (None, spec.get("kind"))]
     return fit[0] if fit else None
 
@@ -288,14 +279,9 @@ def _statistic(protocol: Protocol, name: str) -> Iterator[Complaint]:
     loc = ("statistics", name)
     spec, _ = bound(protocol.statistics[name], protocol.bindings)
     own = kind_has("statistics", spec, "own_labels")
-    found = list(region_complaints(spec, loc, own_labels=bool(own)))
+    found = list(_unknown(protocol, spec, loc))
+    found = found or list(region_complaints(spec, loc, own_labels=bool(own)))
     found = found or list(complaints("statistics", spec, loc)) or list(_space(spec, loc))
-    for field in CONDITION_FIELDS:
-        given = spec.get(field) or []
-        for asked in given if isinstance(given, list) else [given]:
-            if str(asked) not in protocol.conditions:
-                message = not_one_of("condition", asked, protocol.conditions)
-                found.append(((*loc, field), message))
     found = found or list(_sides(protocol, spec, loc))
     yield from found
     if not found:
@@ -309,6 +295,14 @@ def _space(spec: dict[str, Any], loc: Loc) -> Iterator[Complaint]:
         yield (*loc, "space"), f"{spec['kind']} takes no space: leave it out"
     elif "space" in spec and spec["space"] not in known:
         yield (*loc, "space"), not_one_of("space", spec["space"], known)
+
+
+def _unknown(protocol: Protocol, spec: dict[str, Any], loc: Loc) -> Iterator[Complaint]:
+    """Yield names of conditions that a statistic asks for and the protocol does not have."""
+    for field in CONDITION_FIELDS:
+        for asked in _listed(spec.get(field) or []):
+            if str(asked) not in protocol.conditions:
+                yield (*loc, field), not_one_of("condition", asked, protocol.conditions)
 
 
 def _sides(protocol: Protocol, spec: dict[str, Any], loc: Loc) -> Iterator[Complaint]:
@@ -345,12 +339,9 @@ def _figures(protocol: Protocol) -> Iterator[Complaint]:
             yield loc, not_one_of("figure", spec["kind"], figure_kinds())
         elif "of" in spec and str(spec["of"]) not in protocol.statistics:
             yield (*loc, "of"), not_one_of("statistic", spec["of"], protocol.statistics)
-        elif spec["kind"] in DRAWS and statistic_of(protocol, spec) is None:
-            wanted = DRAWS[spec["kind"]]
-            yield (
-                loc,
-                f"{spec['kind']} draws a statistic of kind {wanted}, and there is none: add one",
-            )
+        elif (wanted := drawn_by(spec["kind"])) and statistic_of(protocol, spec) is None:
+            drawn = f"{spec['kind']} draws a statistic of kind {wanted}"
+            yield loc, f"{drawn}, and there is none: add one"
         for asked in _listed(spec.get("beside", [])):
             if str(asked) not in protocol.statistics:
                 yield (*loc, "beside"), not_one_of("statistic", asked, protocol.statistics)

@@ -8,7 +8,7 @@ from typing import Any
 
 from insilico.protocol.document import merge
 from insilico.protocol.model import CHAIN, Condition, Protocol, Spec
-from insilico.protocol.regions import EACH, PAIRS, bound, expanded
+from insilico.protocol.regions import EACH, bound, expanded
 from insilico.protocol.steps import build, kinds
 
 NONE = -1
@@ -87,7 +87,7 @@ def _perturbed(protocol: Protocol, base: str, chain: dict[str, Spec]) -> list[Ro
     perturb, notes = bound(condition.perturb, protocol.bindings)
     whole = replace(whole, notes=tuple(notes), refit=perturb.pop("refit", False) is True)
     regions = expanded(perturb)
-    many = isinstance(perturb.get("region"), list) or perturb.get("region") in (EACH, PAIRS)
+    many = isinstance(perturb.get("region"), list) or perturb.get("region") == EACH
     return [
         row
         for region in regions

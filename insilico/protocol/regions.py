@@ -13,8 +13,8 @@ from insilico.protocol.steps import Complaint
 from insilico.spaces import atlases, regions
 from insilico.spaces.nsd.names import REGIONS
 
-EACH, PAIRS = "each", "pairs"
-"""Regions that stand for several conditions: every one of an atlas, every two of them."""
+EACH = "each"
+"""A region that stands for several conditions: every one of an atlas."""
 ATLAS_FIELDS = ("atlas", "by")
 COMBINE = ("subsets", "pairs")
 MOST = 8
@@ -77,7 +77,8 @@ def spelled(atlas: str | None, region: str) -> str:
 def expanded(spec: Mapping[str, Any]) -> list[str]:
     """Return the regions that a perturbation goes through, one condition each; "" for its own.
 
-    With `combine` these are the regions together: all subsets, or one and two at a time.
+    With `combine` these are the regions together: all ``subsets``, or ``pairs``, every region and
+    every two of them.
     """
     names = _listed(spec)
     if "combine" not in spec:
@@ -91,8 +92,6 @@ def _listed(spec: Mapping[str, Any]) -> list[str]:
     region, atlas = spec.get("region"), spec.get("atlas")
     if region == EACH:
         return list(regions_of(str(atlas)))
-    if region == PAIRS:
-        return [" | ".join(two) for two in combinations(regions_of(str(atlas)), 2)]
     if region is None:
         return [""]
     several = region if isinstance(region, list) else [region]
@@ -112,12 +111,13 @@ def region_complaints(
             yield (*loc, key), not_one_of("atlas", spec[key], known)
             return
     region, atlas = spec.get("region"), spec.get("atlas")
-    if region in (EACH, PAIRS) and atlas is None:
-        yield (
-            (*loc, "region"),
-            f"'{region}' of which atlas? Add atlas: {', '.join(atlases.names())}",
-        )
-    elif region not in (EACH, PAIRS, None):
+    if region == EACH and atlas is None:
+        yield (*loc, "region"), f"'each' of which atlas? Add atlas: {', '.join(atlases.names())}"
+    elif region == "pairs":
+        instead = "write region: each (or a list), combine: pairs"
+        yield (*loc, "region"), f"'pairs' is no region; for every two regions {instead}"
+        return
+    elif region not in (EACH, None):
         several = region if isinstance(region, list) else [region]
         for name in several:
             yield from _unknown(str(name), atlas, (*loc, "region"))

@@ -7,7 +7,7 @@ of kind ``stability`` that names one condition is given all its variants.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Annotated, Any, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
@@ -65,12 +65,13 @@ def varied(protocol: Protocol) -> Protocol:
         return protocol
     asked = Stability.model_validate(protocol.stability)
     conditions, names = dict(protocol.conditions), asked.variants()
-    for name in repeated(protocol, asked):
+    again = [name for name in repeated(protocol, asked) if name in protocol.conditions]
+    for name in again:
         for variant, change in names.items():
             condition = _changed(protocol, protocol.conditions[name], change)
             conditions[f"{name} {variant}"] = condition.model_copy(update={"variant": variant})
     statistics = {
-        name: {**spec, **{key: several(spec[key], names) for key in SIDES_OF if key in spec}}
+        name: {**spec, **{key: several(spec[key], names, again) for key in SIDES_OF if key in spec}}
         if spec.get("kind") == "stability"
         else spec
         for name, spec in protocol.statistics.items()
@@ -79,10 +80,11 @@ def varied(protocol: Protocol) -> Protocol:
     return protocol.model_copy(update=changed)
 
 
-def several(named: Any, variants: Iterable[str]) -> Any:
-    """Return a condition and its variants, where a statistic of order names one condition."""
+def several(named: Any, variants: Iterable[str], repeated: Collection[str]) -> Any:
+    """Return a condition and its variants, where a statistic of order names one of the repeated."""
     one = named[0] if isinstance(named, list) and len(named) == 1 else named
-    return [one, *(f"{one} {name}" for name in variants)] if isinstance(one, str) else named
+    known = isinstance(one, str) and one in repeated
+    return [one, *(f"{one} {name}" for name in variants)] if known else named
 
 
 def repeated(protocol: Protocol, asked: Stability) -> list[str]:

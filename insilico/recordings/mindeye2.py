@@ -46,6 +46,7 @@ class MindEye2Betas(Step):
     """
 
     kind: ClassVar[str] = "mindeye2"
+    version: ClassVar[int] = 2  # labels of the atlas areas
     root: Path | None = None
     nsd: Path | None = None
     subject: int = Field(1, ge=1, le=8)

@@ -52,6 +52,7 @@ class NSD(Step):
     """
 
     kind: ClassVar[str] = "nsd"
+    version: ClassVar[int] = 2  # labels of the atlas areas
     root: Path | None = None
     subject: int = Field(1, ge=1, le=8)
     betas: Literal["b3", "b2", "b1"] = "b3"

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from insilico.spaces import fsaverage5
-from insilico.spaces.nsd import rois
+from insilico.spaces.nsd import areas, rois
 from insilico.spaces.nsd.layout import Tree
 from insilico.spaces.responses import volumes
 
@@ -19,7 +19,7 @@ def voxel_coordinates(tree: Tree) -> tuple[dict[str, Any], dict[str, Any]]:
     -------
     coords : dict
         ``voxel`` is the index in the volume in C order; `hemi`, `x`, `y`, `z` in mm; and each
-        family of regions whose files are there, as names.
+        family of regions whose files are there, as names, with the `areas` made of them.
     attrs : dict
     """
     inside, affine = rois.mask(tree)
@@ -30,6 +30,7 @@ def voxel_coordinates(tree: Tree) -> tuple[dict[str, Any], dict[str, Any]]:
         labels = rois.voxel_labels(tree, family, inside)
         if labels is not None:
             coords[family] = ("voxel", labels)
+    coords |= _areas(coords, "voxel")
     said = {
         "volume_shape": list(inside.shape),
         "affine": affine.ravel().tolist(),
@@ -45,4 +46,10 @@ def surface_coordinates(tree: Tree) -> dict[str, Any]:
         labels = rois.vertex_labels(tree, family)
         if labels is not None:
             coords[family] = ("vertex", np.asarray(labels))
-    return coords
+    return coords | _areas(coords, "vertex")
+
+
+def _areas(coords: dict[str, Any], place: str) -> dict[str, Any]:
+    """Return the subject's own labels of the atlas `areas`, where there is a family for them."""
+    families = {name: coords[name][1] for name in areas.FAMILIES if name in coords}
+    return {areas.ATLAS: (place, areas.merged(families))} if families else {}

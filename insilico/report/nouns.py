@@ -94,8 +94,12 @@ class Assembly:
         return noun
 
 
+BESIDE_ROWS = ("vertex", "voxel", "variant")
+"""Dimensions of an estimate that are no row of the table."""
+
+
 def table(estimates: dict[str, xr.Dataset]) -> pd.DataFrame:
-    """Return all estimates as rows; maps over vertices stay out.
+    """Return all estimates as rows; maps over vertices and effects of variants stay out.
 
     Parameters
     ----------
@@ -104,8 +108,8 @@ def table(estimates: dict[str, xr.Dataset]) -> pd.DataFrame:
     """
     frames = []
     for name, estimate in estimates.items():
-        rows = [v for v in estimate.data_vars if not {"vertex", "voxel"} & set(estimate[v].dims)]
-        frame = estimate[rows].drop_dims(("vertex", "voxel"), errors="ignore")
+        rows = [v for v in estimate.data_vars if not set(BESIDE_ROWS) & set(estimate[v].dims)]
+        frame = estimate[rows].drop_dims(BESIDE_ROWS, errors="ignore")
         frame = _with_dims(frame, estimate).to_dataframe().reset_index()
         frame.insert(0, "statistic", name)
         frame["note"] = [_note_of(contrast, estimate) for contrast in frame["contrast"]]

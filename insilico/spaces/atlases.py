@@ -176,9 +176,10 @@ def _find(name: str) -> Path:
     if all(file.exists() for file in cached):
         _check_digests(name, cached)
         return cached[0]
+    get = about.get("make", "or run `insilico fetch atlases` to download them")
     raise RegionError(
         f"the labels of {name} ({about['title']}) are not here: set "
-        f"{variable(name)}=/path/to/labels.npz, or run `insilico fetch atlases` to download them"
+        f"{variable(name)}=/path/to/labels.npz, {get}"
     )
 
 
@@ -288,7 +289,7 @@ def fetch(name: str) -> Path:
 
     urls = describe(name).get("download")
     if not urls:
-        raise RegionError(f"{name} ships with insilico; there is nothing to download")
+        raise RegionError(f"{name} ships with insilico, or is yours: there is nothing to download")
     folder = cache_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)

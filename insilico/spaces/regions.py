@@ -170,7 +170,7 @@ def _named(name: str, atlas: str | None, of: xr.Dataset | None) -> np.ndarray:
         return _cortex(of) == (name.casefold() == CORTEX)
     prefix, _, region = name.rpartition(":")
     prefix = prefix or atlas or ""
-    if own_labels(prefix):
+    if own_labels(prefix) or (of is not None and prefix in of.coords):
         return _labelled(prefix, region, of)
     if not prefix:
         raise RegionError(f"which atlas does '{name}' belong to? Write atlas:region (yeo7:Vis)")

@@ -161,7 +161,7 @@ class Paired(Step):
         if self.reference:
             own = effects_of_rows(scores, self.reference, self.against)
             aside["reference_effect"] = own.mean(0)
-        held = f"; against '{self.control}': no more than the matched patches"
+        held = f"; against '{self.control}': no more than the matched controls"
         more = {"equivalence": self._equivalence()} if self.equivalent_within else {}
         return labelled(
             rows | aside,

@@ -11,7 +11,7 @@ from scipy.stats import rankdata
 
 from insilico.errors import SchemaError
 from insilico.statistics.contrasts import effects, labelled, regions_of, require_conditions
-from insilico.statistics.intervals import weights
+from insilico.statistics.intervals import bca, weights
 from insilico.step import Step, generator
 
 
@@ -55,6 +55,7 @@ class Stability(Step):
     """
 
     kind: ClassVar[str] = "stability"
+    version: ClassVar[int] = 2  # effects of the variants
     of: tuple[str, ...]
     against: tuple[str, ...]
     n: PositiveInt = 2000
@@ -81,7 +82,9 @@ class Stability(Step):
             The first contrast, ``all variants``, is Kendall's W; then Spearman's rank correlation
             of each further variant with the first. `same_first` is the share of resamples of
             stimuli in which the same region comes first, the one of largest loss. NaN where all
-            regions of a variant are tied.
+            regions of a variant are tied. `variant_effect`, with `variant_low` and `variant_high`
+            (95 % BCa over stimuli), holds what was ordered, (variant, region, metric); negative is
+            loss.
         """
         require_conditions(scores, (*self.of, *self.against), self.kind)
         each = self._effects(scores)
@@ -95,7 +98,7 @@ class Stability(Step):
             for name, values in self._agreement(each[..., m], m).items():
                 rows[name][:, m] = values
         rows |= {"p_corrected": rows["p"], "n": np.full(shape, stimuli)}
-        return labelled(
+        result = labelled(
             rows,
             names,
             scores,
@@ -105,6 +108,21 @@ class Stability(Step):
             correction="none",
             interval=f"95 % percentiles, {self.n} resamples of stimuli",
         )
+        return self._with_variants(result, each, scores)
+
+    def _with_variants(
+        self, result: xr.Dataset, each: np.ndarray, scores: xr.Dataset
+    ) -> xr.Dataset:
+        """Add the effects of every variant, and the regions' colours."""
+        rng = generator(self.seed, "stability", "variants")
+        low, high = (e.reshape(each.shape[1:]) for e in bca(each.reshape(len(each), -1), rng))
+        parts = {"variant_effect": each.mean(0), "variant_low": low, "variant_high": high}
+        dims, order = ("variant", "region", "metric"), regions_of(scores, self.of[0])
+        coords: dict[str, Any] = {"variant": list(self.of), "region": order}
+        if "colour" in scores.coords:
+            own = scores["name"].values.astype(str) == self.of[0]
+            coords["colour"] = ("region", scores["colour"].values[own].tolist())
+        return result.assign({k: (dims, v) for k, v in parts.items()}).assign_coords(coords)
 
     def _effects(self, scores: xr.Dataset) -> np.ndarray:
         """Return effects (stimulus, variant, region, metric)."""

@@ -83,10 +83,11 @@ def test_lists_of_levels_are_curves(study):
     assert step.level[0] is None
 
 
-def test_pairs_are_every_two_regions_of_an_atlas(study):
-    found = named(study("{perturb: {kind: ablate, atlas: yeo7, region: pairs}}"))
-    assert len(found) == 21
-    assert found[0][:2] == ("other/Vis | SomMot", "Vis | SomMot")
+def test_pairs_are_every_region_and_every_two(study):
+    spec = "{kind: ablate, atlas: yeo7, region: each, combine: pairs}"
+    found = named(study(f"{{perturb: {spec}}}"))
+    assert len(found) == 7 + 21
+    assert found[7][:2] == ("other/Vis | SomMot", "Vis | SomMot")
 
 
 def test_atlases_are_bound_in_lists_of_regions(study):
@@ -203,7 +204,11 @@ MISTAKES = {
     "fraction beyond 1": ("{kind: mask, fraction: [0.5, 1.5]}", "fraction: met 1.5; allowed"),
     "levels twice": ("{kind: mask, fraction: [1, 1]}", "a number, or a list of different numbers"),
     "no level": ("{kind: mask, fraction: []}", "a number, or a list of different numbers"),
-    "each of no atlas": ("{kind: ablate, region: pairs}", "'pairs' of which atlas?"),
+    "each of no atlas": ("{kind: ablate, region: each}", "'each' of which atlas?"),
+    "pairs as a region": (
+        "{kind: ablate, atlas: yeo7, region: pairs}",
+        r"'pairs' is no region; .* write region: each \(or a list\), combine: pairs",
+    ),
     "unknown region": (
         "{kind: swap, region: 'phantom7:Visaul'}",
         r"unknown region of phantom7 'Visaul'.*did you mean 'Vis'",
@@ -266,8 +271,8 @@ def test_perturbations_go_by_the_chain_in_python_too(monkeypatch):
     assert isinstance(chain.planner, Planner)
     with pytest.raises(ParameterError, match="refit fits the adapter again in a protocol"):
         chain.perturb(sample("response"), kind="ablate", region="cortex", refit=True)
-    with pytest.raises(ParameterError, match="'pairs' stands for several conditions"):
-        perturb(sample("response"), kind="ablate", atlas="phantom7", region="pairs")
+    with pytest.raises(ParameterError, match="'each' stands for several conditions"):
+        perturb(sample("response"), kind="ablate", atlas="phantom7", region="each")
     shown = sample("response", 4)
     swapped = perturb(shown, kind="swap", region="cortex")
     assert sorted(swapped["partner"].values) == sorted(shown["stimulus"].values)

@@ -64,7 +64,9 @@ def test_names_with_a_hyphen():
 def test_unknown_names_are_answered(nowhere):
     with pytest.raises(RegionError, match=r"region of phantom7 'Vizual'.*did you mean 'Vis'"):
         mask("Vizual", atlas="phantom7")
-    with pytest.raises(RegionError, match=r"unknown atlas 'yeo'; one of: phantom7, yeo7 .*'yeo7'"):
+    with pytest.raises(
+        RegionError, match=r"unknown atlas 'yeo'; one of: areas, .*phantom7, .*did you mean 'yeo7'"
+    ):
         atlases.load("yeo")
 
 
@@ -151,6 +153,8 @@ def test_what_cannot_be_fetched_leaves_nothing(published, nowhere, monkeypatch):
 def test_shipped_atlases_are_not_fetched():
     with pytest.raises(RegionError, match="ships with insilico"):
         atlases.fetch("phantom7")
+    with pytest.raises(RegionError, match="or is yours"):
+        atlases.fetch("areas")
 
 
 def test_annot_files_are_read(nowhere):

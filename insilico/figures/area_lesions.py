@@ -1,0 +1,45 @@
+"""Necessity and sufficiency of areas: the score without each, and with each alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from insilico.figures.lesions import effect_panel, legend_of
+from insilico.figures.page import DOUBLE_MM, footer, need, sheet, stimuli_of, styled
+
+ASKED = ("necessary? the score without it", "sufficient? the score with it alone")
+
+
+@styled
+def area_lesions(estimate: xr.Dataset, beside: Mapping[str, xr.Dataset]) -> Figure:
+    """Draw what is lost without each area above what each alone gives, against matched controls.
+
+    Parameters
+    ----------
+    estimate : estimate
+        Of `paired`: lesions of each area against the intact response.
+    beside : dict
+        One estimate of `paired`: each area kept alone, against a response silent everywhere.
+    """
+    both = [estimate, *beside.values()][:2]
+    for one in both:
+        need(one, "area_lesions", "effect", "ci_low", "ci_high", "metric", "control_effect")
+    count, metrics = estimate.sizes["contrast"], estimate["metric"].values
+    figure = sheet(DOUBLE_MM, 40 + 2 * (12 + 4.2 * count))
+    panels = figure.subplots(len(both), len(metrics), sharey=True, squeeze=False)
+    for row, one, asked in zip(panels, both, ASKED, strict=False):
+        for axes, metric in zip(row, metrics, strict=True):
+            effect_panel(axes, one.sel(metric=metric))
+        row[0].set_ylabel(asked)
+        row[len(row) // 2].set_xlabel(str(one.attrs.get("statistic", "effect")))
+    for axes, metric in zip(panels[0], metrics, strict=True):
+        axes.set_title(str(metric).replace("_", " "), loc="left")
+    panels[0, 0].set_yticks(np.arange(count)[::-1], estimate["contrast"].values)
+    panels[0, 0].set_ylim(-0.7, count - 0.3)
+    figure.legend(handles=legend_of(both[-1]), loc="outside upper right", ncols=5)
+    footer(figure, estimate.attrs, stimuli_of(estimate))
+    return figure

@@ -1,0 +1,82 @@
+"""Double dissociations: losses of two kinds of scores by two lesions, and what the test says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from insilico.figures.bars import mark, whiskers
+from insilico.figures.page import DOUBLE_MM, INK, footer, need, sheet, stimuli_of, styled
+
+COLOURS = ("#2874A6", "#B03A2E")
+FACES = (COLOURS[0], "white")
+ACROSS = 4
+
+
+@styled
+def dissociation(estimate: xr.Dataset, beside: Mapping[str, xr.Dataset] | None = None) -> Figure:
+    """Draw the four losses of each test, the interaction, and the verdict.
+
+    Parameters
+    ----------
+    estimate : estimate
+        Of `interaction`.
+    beside : dict, optional
+        Name to further ones, such as other fills and pairs of regions that should not dissociate.
+    """
+    every = {"": estimate, **(beside or {})}
+    for one in every.values():
+        need(one, "dissociation", "effect", "ci_low", "ci_high", "p", "contrast")
+    rows = -(-len(every) // ACROSS)
+    columns = min(len(every), ACROSS)
+    figure = sheet(DOUBLE_MM, 24 + 52 * rows)
+    panels = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
+    for axes, (name, one) in zip(panels, every.items(), strict=False):
+        _panel(axes, name or str(estimate.attrs.get("name", "planted")), one)
+    for axes in panels[len(every) :]:
+        axes.set_axis_off()
+    for axes in panels[::columns]:
+        axes.set_ylabel("loss (SD of the score)")
+    told = "p of interaction, and of both simple effects: all must be < .05 for 'double'"
+    footer(figure, estimate.attrs, stimuli_of(estimate), told)
+    return figure
+
+
+def _panel(axes: Any, name: str, one: xr.Dataset) -> None:
+    regions, scores = _sides(one)
+    x = np.arange(len(scores))
+    axes.axhline(0, color=INK, linewidth=0.6)
+    for k, (region, colour, face) in enumerate(zip(regions, COLOURS, FACES, strict=True)):
+        losses = one.sel(contrast=[f"loss of {score} by {region}" for score in scores])
+        place = x + 0.08 * (2 * k - 1)
+        value = losses["effect"].values
+        axes.plot(place, value, color=colour, linewidth=1.0)
+        look = {"color": colour, "markerfacecolor": face}
+        whiskers(axes, place, value, losses["ci_low"], losses["ci_high"], **look)
+    axes.set_xticks(x, scores)
+    axes.set_xlim(-0.45, len(scores) - 0.55)
+    axes.margins(y=0.2)
+    verdict = str(one.attrs.get("dissociation", ""))
+    axes.set_title(f"{name}: {verdict}", loc="left", fontweight="bold")
+    shown = zip(regions, COLOURS, FACES, strict=True)
+    marks = [mark(r, marker="o", color=c, markerfacecolor=f) for r, c, f in shown]
+    axes.legend(handles=marks, loc="upper right", borderpad=0)
+    axes.text(0.02, -0.2, _told(one), transform=axes.transAxes, fontsize=5.6, va="top")
+
+
+def _sides(one: xr.Dataset) -> tuple[list[str], list[str]]:
+    """Return the names of both regions and both scores, from the names of the contrasts."""
+    _, first, second = (str(name) for name in one["contrast"].values[:3])
+    regions, score = first.split(": ")
+    return regions.split(" > "), [score, second.split(": ")[1]]
+
+
+def _told(one: xr.Dataset) -> str:
+    whole = one.isel(contrast=0)
+    effect, low, high = (float(whole[key]) for key in ("effect", "ci_low", "ci_high"))
+    chances = ", ".join(f"{p:.2g}" for p in one["p"].values[:3])
+    return f"interaction {effect:+.2f} [{low:.2f}, {high:.2f}]\np {chances}"
