@@ -11,7 +11,8 @@ import xarray as xr
 
 from insilico.errors import ParameterError, ProtocolError
 from insilico.job import Job, carried
-from insilico.protocol.document import Document, assigned
+from insilico.protocol import patterns
+from insilico.protocol.document import Document, assigned, merge
 from insilico.protocol.join import side_by_side
 from insilico.protocol.model import CHAIN, ONWARD, Protocol
 from insilico.protocol.plan import Planner
@@ -169,7 +170,13 @@ class Chain:
         adapted = self.adapt(self.encode(shown))
         return decoder.train_entry(adapted, self.record(shown, repeats="mean"), file)
 
-    def decode(self, response: xr.Dataset, stimuli: xr.Dataset | None = None) -> xr.Dataset:
+    def rest(self) -> xr.Dataset:
+        """Return the mean predicted response to training stimuli: a pattern to be changed."""
+        return self._get(patterns.rest(self.planner, self._chain()))
+
+    def decode(
+        self, response: xr.Dataset, stimuli: xr.Dataset | None = None, **changes: Any
+    ) -> xr.Dataset:
         """Return reconstructions; a response on fsaverage5 is adapted first.
 
         Captions and sounds follow where the chain has a `captioner` or a `sound`.
@@ -179,15 +186,29 @@ class Chain:
         response : response
         stimuli : stimuli, optional
             What was shown, for a decoder that must know (``nearest`` with `exclude_shown`).
+        **changes
+            To the decoder, as a condition's `decoder` writes them: ``kind="ascend"``.
         """
         check(response, "response")
-        voxels = response if place_of(response) == "voxel" else self.adapt(response)
-        step = self._step("decoder", seeded=True)
-        given = [stimuli] if stimuli is not None and "stimuli" in takes(step) else []
-        made = carried(step(voxels, *given), voxels)
+        decoder = merge({"it": self._spec("decoder")}, {"it": changes})["it"]
+        _refuse("decoder", decoder)
+        chain = {**self._chain(), "decoder": decoder}
+        step = patterns.decoder(self.planner, chain)
+        first, *beside = takes(step)
+        adapts = first == "response" and place_of(response) != "voxel"
+        voxels = self.adapt(response) if adapts else response
+        made = carried(step(voxels, *self._beside(beside, chain, stimuli)), voxels)
         for section in filter(self._has, ONWARD):
             made = carried(self._step(section, seeded=True)(made), made)
         return made
+
+    def _beside(
+        self, names: Iterable[str], chain: dict[str, Any], stimuli: xr.Dataset | None
+    ) -> list[xr.Dataset]:
+        """Return what a decoder is called with beside the response; stimuli only where given."""
+        if "stimuli" in names:
+            return [] if stimuli is None else [stimuli]
+        return [self._get(patterns.beside(self.planner, name, chain)) for name in names]
 
     def caption(self, stimuli: xr.Dataset) -> xr.Dataset:
         """Return the captioner's words on the stimuli themselves, for `caption_pairings`."""

@@ -1,4 +1,7 @@
-"""Decoders: response@voxels -> reconstruction, and what needs no response."""
+"""Decoders: response@voxels -> reconstruction, and what needs no response.
+
+`ascend` and `evolve` look for the picture that an encoder answers by a pattern: encoders inverted.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,8 @@ KINDS = Registry(
     {
         "mindeye2": "insilico.decoders.mindeye2.step:MindEye2",
         "nearest": "insilico.decoders.nearest.step:Nearest",
+        "ascend": "insilico.decoders.ascend:Ascend",
+        "evolve": "insilico.decoders.evolve:Evolve",
     },
 )
 CAPTIONERS = Registry("captioners", {"git": "insilico.decoders.git:Git"})

@@ -14,5 +14,6 @@ KINDS = Registry(
         "tribe": "insilico.encoders.tribe:Tribe",
         "berg": "insilico.encoders.berg:Berg",
         "precomputed": "insilico.encoders.precomputed:Precomputed",
+        "linear": "insilico.encoders.linear:Linear",
     },
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
@@ -13,13 +13,15 @@ import numpy as np
 import torch
 import xarray as xr
 from pydantic import Field
+from torch import Tensor
 
 from insilico.encoders.config import CONFIG, MaryNanoConfig, read_config
 from insilico.encoders.network import TOKENIZER, WEIGHTS, MaryNanoModel
-from insilico.encoders.presentation import Presentation, Shown, Stream, silenced
+from insilico.encoders.presentation import Presentation, Shown, Stream, framed, silenced
 from insilico.errors import ParameterError, WeightsError, listed, not_one_of
 from insilico.schema import check, short_digest
 from insilico.spaces import fsaverage5
+from insilico.spaces.timeline import IMAGE_S, rows
 from insilico.step import Step, device
 from insilico.weights.alone import granted, need, taken
 from insilico.weights.memory import Need
@@ -119,6 +121,33 @@ class MaryNano(Step):
         if len(counts := np.unique(shown.rows)) == 1:
             attrs["rows_averaged"] = int(counts[0])
         return fsaverage5.response(found.bold, ids, **attrs)
+
+    def side(self) -> int:
+        """Return the side in pixels at which the network sees a picture."""
+        return self.model().config.vision.side
+
+    def answering(self, weight: np.ndarray) -> Callable[[Tensor], Tensor]:
+        """Return what takes pictures to weighted sums of their responses, with gradients.
+
+        Parameters
+        ----------
+        weight : (20484,)
+
+        Returns
+        -------
+        function
+            Of floating tensors (n, 3, y, x), square, 0 to 1; returns (n,).
+        """
+        model = self.model()
+        subject, weights = self._subject(model.config), torch.from_numpy(weight).to(device())
+        n_rows = rows(IMAGE_S, self.tr_s)
+
+        def answer(pictures: Tensor) -> Tensor:
+            film = framed(255 * pictures, model.config.vision)[:, None]
+            shown = silenced(Shown(n_rows, film=film, rate_hz=1 / IMAGE_S), self.without)
+            return model.predict(model.fused(shown).mean(1), subject) @ weights
+
+        return answer
 
     def _subject(self, config: MaryNanoConfig) -> int:
         if self.subject not in config.subjects:

@@ -264,14 +264,19 @@ def frames(pixels: np.ndarray, config: SlowFastConfig) -> Tensor:
     -------
     float32, (n, 3, side, side)
     """
-    side, (height, width) = config.side, pixels.shape[1:3]
+    height, width = pixels.shape[1:3]
     square = min(height, width)
     y, x = (height - square) // 2, (width - square) // 2
     cut = np.array(pixels[:, y : y + square, x : x + square])
-    made = torch.from_numpy(cut).permute(0, 3, 1, 2).float()
-    if square != side:
-        made = functional.interpolate(made, (side, side), mode="bilinear", antialias=True)
-    return made.div(255).sub(config.mean).div(config.deviation)
+    return framed(torch.from_numpy(cut).permute(0, 3, 1, 2).float(), config)
+
+
+def framed(pixels: Tensor, config: SlowFastConfig) -> Tensor:
+    """Return square pictures, floating (n, 3, y, x), 0 to 255, as `frames` does; with gradients."""
+    side = config.side
+    if pixels.shape[-1] != side:
+        pixels = functional.interpolate(pixels, (side, side), mode="bilinear", antialias=True)
+    return pixels.div(255).sub(config.mean).div(config.deviation)
 
 
 def _lengths(stimuli: xr.Dataset, variable: str, coordinate: str) -> np.ndarray:

@@ -13,6 +13,7 @@ from insilico.protocol.expand import ALL, CHANGEABLE, all_pairs, changed, curve_
 from insilico.protocol.inputs import inputs, needs, used
 from insilico.protocol.leakage import leaks
 from insilico.protocol.model import CHAIN, Protocol
+from insilico.protocol.patterns import pattern_complaints
 from insilico.protocol.regions import bound, region_complaints
 from insilico.protocol.steps import (
     Complaint,
@@ -53,7 +54,7 @@ def cross_checks(protocol: Protocol) -> Iterator[Complaint]:
     steps = [*_asked(protocol), *_chain(protocol)]
     for name in protocol.conditions:
         steps += _condition(protocol, name)
-    yield from steps or leaks(protocol)
+    yield from steps or [*pattern_complaints(protocol), *leaks(protocol)]
     yield from _scores(protocol)
     for name in protocol.statistics:
         yield from _statistic(protocol, name)
@@ -67,7 +68,7 @@ def _asked(protocol: Protocol) -> Iterator[Complaint]:
     elif not protocol.conditions and protocol.scores:
         yield ("scores",), "they are of conditions, and there are none: add conditions"
     for name, condition in protocol.conditions.items():
-        for section in ("encoder", "decoder") if condition.source == "encoder" else ("decoder",):
+        for section in ("decoder",) if condition.source == "recording" else ("encoder", "decoder"):
             if not changed(protocol, condition, section):
                 yield ("conditions", name), f"it needs '{section}': add it, or a preset"
 
@@ -192,7 +193,7 @@ def _refit(protocol: Protocol, name: str, spec: dict[str, Any], loc: Loc) -> Ite
     """Yield what is wrong with what a perturbation asks of the adapter."""
     condition = protocol.conditions[name]
     adapter = changed(protocol, condition, "adapter")
-    fitted = "pairs" in adapter and _learns(adapter) and condition.source == "encoder"
+    fitted = "pairs" in adapter and _learns(adapter) and condition.source != "recording"
     if not isinstance(spec.get("refit", False), bool):
         yield (*loc, "refit"), f"met {spec['refit']!r}; allowed: true or false"
     elif spec.get("refit") and not fitted:

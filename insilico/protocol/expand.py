@@ -32,7 +32,7 @@ class Row:
     control : int
         Number of the control; -1 where there is none.
     source : str
-        ``encoder`` or ``recording``.
+        ``encoder``, ``recording`` or ``pattern``.
     chain : dict
         Section to spec.
     perturb : dict, optional

@@ -1,4 +1,4 @@
-"""The first of given stimuli, where a kind cannot be asked for a number of them."""
+"""Some of given stimuli in their order, where a kind cannot be asked for a number of them."""
 
 from __future__ import annotations
 
@@ -17,19 +17,26 @@ class First(Step):
     Attributes
     ----------
     n : int
+    after : int
+        How many are left out before them: the pairs of something else.
     """
 
     kind: ClassVar[str] = "first"
     stored: ClassVar[bool] = False
     n: int
+    after: int = 0
 
     def __call__(self, stimuli: xr.Dataset) -> xr.Dataset:
         """Return the first `n` stimuli; raise where there are fewer."""
         check(stimuli, "stimuli")
-        if stimuli.sizes["stimulus"] < self.n:
+        if stimuli.sizes["stimulus"] < self.after + self.n:
             raise ParameterError(self.too_few(stimuli.sizes["stimulus"]))
-        return stimuli.isel(stimulus=slice(self.n))
+        return stimuli.isel(stimulus=slice(self.after, self.after + self.n))
 
     def too_few(self, held: int) -> str:
         """Say that there are fewer stimuli than pairs."""
-        return f"asks for {self.n} pairs, and 'training' shows {held} stimuli; write pairs: {held}"
+        left = held - self.after
+        behind = f" after the first {self.after}" if self.after else ""
+        return f"asks for {self.n} pairs, and 'training' shows {left} stimuli{behind}; " + (
+            f"write pairs: {left}" if left > 0 else "show more"
+        )

@@ -57,14 +57,14 @@ def _shown(job: Job) -> Collection[str] | None:
     """Return the ids of stimuli, as far as they are known."""
     if isinstance(job.step, First):
         ids = _shown(job.inputs[0])
-        return ids and list(ids)[: job.step.n]
+        return ids and list(ids)[job.step.after :][: job.step.n]
     return None if job.inputs else job.step.ids()
 
 
 def _too_few(job: Job) -> Iterator[Complaint]:
     assert isinstance(job.step, First)
     ids = _shown(job.inputs[0])
-    if ids is not None and len(ids) < job.step.n:
+    if ids is not None and len(ids) < job.step.after + job.step.n:
         yield ("adapter", "pairs"), job.step.too_few(len(ids))
 
 

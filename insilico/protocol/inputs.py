@@ -9,6 +9,7 @@ from insilico.errors import InsilicoError, listed, not_one_of
 from insilico.protocol.document import Loc, merge
 from insilico.protocol.expand import rows_of
 from insilico.protocol.model import CHAIN, ONWARD, Protocol, Spec
+from insilico.protocol.patterns import second_complaints
 from insilico.protocol.steps import Complaint, build, complaints, kinds, takes
 from insilico.spaces.regions import own_labels
 from insilico.step import Step
@@ -24,6 +25,7 @@ BEHIND = {
     "voxels": ("recording",),
     "measured": ("recording",),
     "subjects": ("recording",),
+    "answers": ("recording", "training"),
 }
 """Name of a statistic's input to the sections behind it."""
 IN_VOXELS = {"prediction": "adapted", "measured": "voxels"}
@@ -167,6 +169,11 @@ def _subjects(protocol: Protocol, spec: Spec, loc: Loc) -> Iterator[Complaint]:
         yield from complaints("recording", recording, (*loc, "subjects", position))
 
 
+def _told_already(protocol: Protocol, spec: Spec, loc: Loc) -> Iterator[Complaint]:
+    """Yield nothing: what `pictures` lacks, these lack."""
+    yield from ()
+
+
 INPUTS: dict[str, Callable[[Protocol, dict[str, Any], Loc], Iterator[Complaint]]] = {
     "scores": _scores,
     "reconstructions": _reconstructions,
@@ -179,5 +186,8 @@ INPUTS: dict[str, Callable[[Protocol, dict[str, Any], Loc], Iterator[Complaint]]
     "voxels": _voxels,
     "measured": _measured,
     "subjects": _subjects,
+    "pictures": second_complaints,
+    "answers": _told_already,
+    "natural": _told_already,
 }
 """Name of an input to what may be wrong with it."""

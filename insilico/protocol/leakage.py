@@ -25,7 +25,7 @@ def leaks(protocol: Protocol) -> Iterator[Complaint]:
     """
     for name, condition in protocol.conditions.items():
         adapter = changed(protocol, condition, "adapter")
-        if condition.source == "recording" or not adapter:
+        if condition.source != "encoder" or not adapter:
             continue
         known = set(_fitted_on(protocol, adapter))
         shown = _ids(build("stimuli", changed(protocol, condition, "stimuli"))) if known else []

@@ -19,11 +19,12 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z][\w. -]*$")]
 class Condition(BaseModel):
     """What a condition changes in the chain; `source: recording` decodes measured responses.
 
+    `source: pattern` decodes one that no stimulus gave, see `insilico.protocol.patterns`.
     `variant` is what `stability` changed in it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    source: Literal["encoder", "recording"] = "encoder"
+    source: Literal["encoder", "recording", "pattern"] = "encoder"
     stimuli: Spec | None = None
     recording: Spec | None = None
     encoder: Spec | None = None

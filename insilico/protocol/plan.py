@@ -8,6 +8,7 @@ from typing import Any
 from insilico.errors import ProtocolError
 from insilico.job import Job
 from insilico.perturbations.leverage import Leverage
+from insilico.protocol import patterns
 from insilico.protocol.branches import Branch, Plan
 from insilico.protocol.document import merge
 from insilico.protocol.draws import Drawn
@@ -48,6 +49,7 @@ class Planner:
         self.protocol = protocol
         self._digests: dict[str, dict[str, str]] = {}
         self._steps: dict[str, Step] = {}
+        self.rows = rows(protocol)
 
     # --- steps ---
 
@@ -86,7 +88,9 @@ class Planner:
 
     def encoded(self, encoder: Spec, stimuli: Job) -> Job:
         """Return the job of synthetic responses on fsaverage5."""
-        return self.job(f"encode {_shown(stimuli)}", self.step("encoder", encoder), stimuli)
+        step = self.step("encoder", encoder)
+        fitted = [patterns.learned(self, encoder)] if hasattr(step, "fit") else []
+        return self.job(f"encode {_shown(stimuli)}", step, stimuli, *fitted)
 
     def recorded(self, recording: Spec, stimuli: Job, space: str, repeats: str) -> Job:
         """Return the job of measured responses."""
@@ -164,8 +168,11 @@ class Planner:
 
     def decoded(self, row: Row, response: Job, shown: Job) -> Job:
         """Return the job of reconstructions from responses in voxels, and of what follows."""
-        step = self.step("decoder", row.chain["decoder"], seeded=True)
-        given = [shown] if "stimuli" in takes(step) else []
+        step = patterns.decoder(self, row.chain)
+        given = [
+            shown if what == "stimuli" else patterns.beside(self, what, row.chain)
+            for what in takes(step)[1:]
+        ]
         made = self.job(f"decode {row.name}", step, response, *given)
         for section in ONWARD:
             if section in row.chain:
@@ -178,11 +185,13 @@ class Planner:
     def branch(self, row: Row) -> Branch:
         """Return the jobs of one condition."""
         shown = self.stimuli(row.chain["stimuli"])
+        if row.source == patterns.SOURCE:
+            return patterns.branch(self, row, shown)
         if row.source == "recording":
             voxels, response = self._measured(row, shown)
         else:
             response = self.perturbed(row, self.encoded(row.chain["encoder"], shown))
-            voxels = self._adapted(row, response)
+            voxels = self.adapted(row, response)
         made = self.decoded(row, voxels, shown)
         return Branch(row, shown, response, made, self._scores(row, made, shown))
 
@@ -203,7 +212,8 @@ class Planner:
         step: Any = self.step("recording", recording)
         return step.spaces()
 
-    def _adapted(self, row: Row, response: Job) -> Job:
+    def adapted(self, row: Row, response: Job) -> Job:
+        """Return the job of a condition's response in the decoder's voxels."""
         if "adapter" not in row.chain:
             return response
         return self._adapted_by(row.chain, row.name, response, row if row.refit else None)
@@ -252,6 +262,9 @@ class Planner:
                 inputs += [of_name[asked] for asked in spec["of"]]
             elif what in self.protocol.statistics:
                 inputs.append(self.statistic(what, score, branches)[0])
+            elif what in patterns.INPUTS:
+                made = {branch.row.name: branch.reconstruction for branch in branches}
+                inputs.append(patterns.given(self, what, spec, self._natural(spec), made))
             else:
                 inputs.append(self._input(what, spec, score))
         return self.job(f"statistics {name}", step, *inputs, note="; ".join(notes)), notes
@@ -259,13 +272,16 @@ class Planner:
     def _input(self, what: str, spec: Spec, score: Job | None) -> Job:
         if what == "scores" and score is not None:
             return score
-        known = _fields(self.protocol.stimuli) if self.protocol.conditions else ()
-        shown = spec.get("stimuli") or {k: v for k, v in MEASURED_STIMULI.items() if k in known}
-        stimuli = self.stimuli(merge({"it": self.protocol.stimuli}, {"it": shown})["it"])
-        made = self._of_chain(what) or self._of_stimuli(meant(what, spec), spec, stimuli)
+        made = self._of_chain(what) or self._of_stimuli(meant(what, spec), spec, self._natural(spec))
         if made is None:
             raise TypeError(f"a statistic cannot be given '{what}'")
         return made
+
+    def _natural(self, spec: Spec) -> Job:
+        """Return the job of the stimuli that a statistic shows."""
+        known = _fields(self.protocol.stimuli) if self.protocol.conditions else ()
+        shown = spec.get("stimuli") or {k: v for k, v in MEASURED_STIMULI.items() if k in known}
+        return self.stimuli(merge({"it": self.protocol.stimuli}, {"it": shown})["it"])
 
     def _of_stimuli(self, what: str, spec: Spec, stimuli: Job) -> Job | None:
         """Return the job of responses to a statistic's stimuli."""
@@ -314,7 +330,7 @@ class Planner:
 
     def plan(self) -> Plan:
         """Return all jobs."""
-        branches = tuple(self.branch(row) for row in rows(self.protocol))
+        branches = tuple(self.branch(row) for row in self.rows)
         notes = [note for branch in branches for note in branch.row.notes]
         score = self.joined(branches, "; ".join(dict.fromkeys(notes)))
         statistics = {}

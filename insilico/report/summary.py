@@ -112,7 +112,7 @@ def _estimate(name: str, estimate: xr.Dataset) -> list[str]:
     if "chance_level" in estimate:
         return [*lines, *_levels(estimate)]
     if "metric" in estimate.dims:
-        return [*lines, *_strongest(estimate)]
+        return [*lines, *_strongest(_flat(estimate))]
     if estimate["effect"].dims[-1] in PLACES:
         return [*lines, *_maps(estimate)]
     for contrast in estimate["contrast"].values:
@@ -163,6 +163,18 @@ def _strongest(estimate: xr.Dataset) -> list[str]:
         many = f"; of {column.sizes['contrast']} with p < .05: {_signs(sure)}" if tested else ""
         lines.append(row + many + _equivalent(column))
     return lines
+
+
+def _flat(estimate: xr.Dataset) -> xr.Dataset:
+    """Return an estimate whose regions, where it has such, are contrasts: ``decoded/V1``."""
+    if "region" not in estimate["effect"].dims:
+        return estimate
+    contrasts = estimate["contrast"].values
+    parts = [
+        estimate.sel(region=name).assign_coords(contrast=[f"{one}/{name}" for one in contrasts])
+        for name in estimate["region"].values
+    ]
+    return xr.concat(parts, "contrast", data_vars="minimal", coords="minimal", compat="override")
 
 
 def _equivalent(column: xr.Dataset) -> str:

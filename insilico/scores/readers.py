@@ -28,9 +28,14 @@ VIT_L14 = (14, 1024, 24)
 """Patch, width and layers of CLIP ViT-L/14."""
 
 
-def reader(one: Features, path: Path, setting: Setting | None) -> Reader:
-    """Return what turns pictures into features, on the device of the moment."""
-    return _reader(one, path, setting, one.digest(path), device())
+def reader(
+    one: Features, path: Path, setting: Setting | None, grid: int | None = None
+) -> Reader:
+    """Return what turns pictures into features, on the device of the moment.
+
+    Maps are averaged to `grid` × `grid` places, if it is given.
+    """
+    return _reader(one, path, setting, one.digest(path), device(), grid)
 
 
 def needed(one: Features, path: Path, setting: Setting | None) -> Need:
@@ -39,7 +44,9 @@ def needed(one: Features, path: Path, setting: Setting | None) -> Need:
 
 
 @kept(HELD, 2)
-def _reader(one: Features, path: Path, setting: Setting | None, stamp: str, where: str) -> Reader:
+def _reader(
+    one: Features, path: Path, setting: Setting | None, stamp: str, where: str, grid: int | None
+) -> Reader:
     """Return a reader; `stamp` makes changed weights be read again."""
     if not one.network:
         return _own_clip(path, where)
@@ -53,6 +60,8 @@ def _reader(one: Features, path: Path, setting: Setting | None, stamp: str, wher
     def layer(images: np.ndarray) -> np.ndarray:
         with torch.inference_mode():
             found = module(network.prepared(images, setting).to(where), one.layer)
+            if grid is not None and found.ndim == 4:
+                found = torch.nn.functional.adaptive_avg_pool2d(found, grid)
         return found.flatten(1).cpu().numpy()
 
     return layer

@@ -27,6 +27,7 @@ KINDS = Registry(
         "vertex_map": "insilico.statistics.vertex_map:VertexMap",
         "sweep": "insilico.statistics.sweep:Sweep",
         "noise_ceiling": "insilico.statistics.noise_ceiling:NoiseCeiling",
+        "optimal": "insilico.statistics.optimal:Optimal",
         "voxelwise_accuracy": "insilico.statistics.voxelwise:VoxelwiseAccuracy",
     },
 )

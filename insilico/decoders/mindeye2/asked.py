@@ -66,6 +66,9 @@ class Asked(Step):
     entry : str, optional
         File of `train_entry`: an entry ridge for what an adapter gives, in the place of the
         subject's own.
+    renormalise : bool
+        Whether the backbone's tokens are brought to the mean norm of those of training responses,
+        a second input: for patterns that no brain gave.
     keep : list of {"ridge", "backbone", "clip_voxels", "prior"}
         What is stored beside the pictures, as ``tokens_ridge``, ``tokens_backbone``,
         ``tokens_voxels`` and ``tokens_prior``.
@@ -92,6 +95,7 @@ class Asked(Step):
     mix: Annotated[float, Field(ge=0, le=1)] = 0.0
     size: PositiveInt | None = 256
     entry: str | None = None
+    renormalise: bool = False
     keep: tuple[Kept, ...] = ()
     precision: Precision = "fp32"
     tiled: bool = False
@@ -107,6 +111,11 @@ class Asked(Step):
         return self
 
     # --- what is used ---
+
+    @property
+    def takes(self) -> tuple[str, ...]:
+        """Names of the datasets that it is called with."""
+        return ("response", "training") if self.renormalise else ("response",)
 
     @property
     def captioned(self) -> str:
@@ -141,6 +150,7 @@ class Asked(Step):
         alone = f"repeat {self.repeat} alone"
         said = [alone if self.repeat else f"{self.repeats} averaged over repeats"]
         said += [f"prior in {self.prior_steps} steps", f"captions of {self.captioned}"]
+        said += ["tokens at the training's norm"] * self.renormalise
         said += ["refined by SDXL" if self.refine else "unrefined", self.precision]
         if self.mix:
             said[-2] += f", {1 - self.mix:g} refined + {self.mix:g} blurry"

@@ -15,6 +15,7 @@ from insilico.decoders.mindeye2.asked import Asked
 from insilico.decoders.mindeye2.betas import betas_of, carried, entries
 from insilico.decoders.mindeye2.entry import refuse_seen, stand_in, trained
 from insilico.decoders.mindeye2.model import MindEye2Model, Outputs, read_config
+from insilico.decoders.mindeye2.norms import renormalised, some
 from insilico.decoders.mindeye2.pictures import as_bytes, as_stored, mixed, resized, together
 from insilico.decoders.mindeye2.published import position, subject_of
 from insilico.decoders.mindeye2.stages import FOLDERS, make_room, present
@@ -40,12 +41,14 @@ class MindEye2(Asked):
     kind: ClassVar[str] = "mindeye2"
     version: ClassVar[int] = 2
 
-    def __call__(self, response: xr.Dataset) -> xr.Dataset:
+    def __call__(self, response: xr.Dataset, training: xr.Dataset | None = None) -> xr.Dataset:
         """Decode a response.
 
         Parameters
         ----------
         response : response, ([repeat,] stimulus, voxel)
+        training : response in voxels, optional
+            Measured, to training stimuli; `renormalise` needs it.
 
         Returns
         -------
@@ -61,6 +64,8 @@ class MindEye2(Asked):
         if self.entry:
             refuse_seen(self.entry, stimuli)
         outputs = self.outputs(response)
+        if self.renormalise:
+            outputs = renormalised(outputs, self.outputs(some(training)))
         prior = self.sampled(outputs.backbone, stimuli)
         made = self._made(outputs, prior, stimuli)
         attrs = {"decoder": self.kind, "seed": self.seed, "weights": short_digest(weights)}

@@ -1,7 +1,7 @@
-"""The atlas `areas` from NSD's families of regions, for lesions of predicted responses.
+"""The atlases `areas` and `eccentricity` from NSD's families of regions.
 
 A prediction on fsaverage5 knows no localiser. One subject's areas, or a group's, can be laid on it
-as an atlas: ``INSILICO_AREAS=areas.npz``.
+as an atlas: ``INSILICO_AREAS=areas.npz``, ``INSILICO_ECCENTRICITY=bands.npz``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from insilico.errors import RecordingError, RegionError
+from insilico.errors import RecordingError, RegionError, not_one_of
 from insilico.spaces import atlases
 from insilico.spaces.nsd import rois
 from insilico.spaces.nsd.layout import Tree
@@ -27,6 +27,7 @@ FAMILIES = (
     "streams",
 )
 """Earlier ones come first where two claim a vertex."""
+BANDS, BAND_FAMILY = "eccentricity", "prf-eccrois"
 KASTNER = ("LO1", "LO2")
 """What is taken of Kastner2015; what others name comes from the subject's own."""
 
@@ -39,15 +40,7 @@ def areas(tree: Tree) -> np.ndarray:
     RecordingError
         A family's label files are missing.
     """
-    each = {family: rois.vertex_labels(tree, family) for family in FAMILIES}
-    for family, labels in each.items():
-        if labels is None:
-            missing = tree.label(family, "lh")
-            raise RecordingError(
-                f"no labels of {family}: {missing}, the right hemisphere's beside it, and for "
-                f"families of one subject {tree.to_fsaverage('lh')} are needed; download them"
-            )
-    return merged({family: labels for family, labels in each.items() if labels is not None})
+    return merged({family: _labels(tree, family) for family in FAMILIES})
 
 
 def merged(families: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -68,8 +61,30 @@ def merged(families: Mapping[str, np.ndarray]) -> np.ndarray:
     return found
 
 
-def write(root: str | Path, subject: int, file: str | Path) -> Path:
-    """Write one subject's areas as an atlas file for ``INSILICO_AREAS``.
+def bands(tree: Tree) -> np.ndarray:
+    """Return the band of eccentricity of each vertex of fsaverage5, str (20484,), ``""`` for none.
+
+    Raises
+    ------
+    RecordingError
+        The family's label files are missing.
+    """
+    return np.char.replace(_labels(tree, BAND_FAMILY).astype(str), "+", "plus")
+
+
+def _labels(tree: Tree, family: str) -> np.ndarray:
+    labels = rois.vertex_labels(tree, family)
+    if labels is None:
+        missing = tree.label(family, "lh")
+        raise RecordingError(
+            f"no labels of {family}: {missing}, the right hemisphere's beside it, and for "
+            f"families of one subject {tree.to_fsaverage('lh')} are needed; download them"
+        )
+    return labels
+
+
+def write(root: str | Path, subject: int, file: str | Path, atlas: str = ATLAS) -> Path:
+    """Write one subject's areas as an atlas file for ``INSILICO_AREAS``, or its bands.
 
     Parameters
     ----------
@@ -78,12 +93,16 @@ def write(root: str | Path, subject: int, file: str | Path) -> Path:
     subject : int
     file : path
         Ends in ``.npz``; it appears only when it is whole.
+    atlas : {"areas", "eccentricity"}
     """
+    makers = {ATLAS: areas, BANDS: bands}
+    if atlas not in makers:
+        raise RegionError(not_one_of("atlas of NSD's families", atlas, makers))
     file = Path(file)
     if file.suffix != ".npz":
         raise RegionError(f"{file}: an atlas file ends in .npz; give it that ending")
-    names = ("", *atlases.describe(ATLAS)["regions"])
-    found = areas(Tree(Path(root), subject))
+    names = ("", *atlases.describe(atlas)["regions"])
+    found = makers[atlas](Tree(Path(root), subject))
     left, right = np.split(np.array([names.index(name) for name in found], np.int8), 2)
     part = file.with_name(f".{file.name}.part")
     with part.open("wb") as stream:
