@@ -12,6 +12,7 @@ import xarray as xr
 from insilico.errors import ParameterError, ProtocolError
 from insilico.job import Job, carried
 from insilico.protocol import patterns
+from insilico.protocol.again import Again
 from insilico.protocol.document import Document, assigned, merge
 from insilico.protocol.join import side_by_side
 from insilico.protocol.model import CHAIN, ONWARD, Protocol
@@ -102,6 +103,10 @@ class Chain:
     def encode(self, stimuli: xr.Dataset) -> xr.Dataset:
         """Return synthetic responses on fsaverage5."""
         return carried(self._step("encoder")(stimuli), stimuli)
+
+    def encode_again(self, reconstruction: xr.Dataset, draw: int = 0) -> xr.Dataset:
+        """Return the encoder's response to decoded pictures, for statistics of cycles."""
+        return self.encode(Again(draw=draw)(reconstruction))
 
     def record(
         self, stimuli: xr.Dataset, space: str = "voxels", repeats: str = "keep"

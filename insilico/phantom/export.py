@@ -21,6 +21,7 @@ import xarray as xr
 
 from insilico.errors import ParameterError, StoreError, listed
 from insilico.phantom.cohort import REPEATS, Cohort
+from insilico.phantom.families import region_names
 from insilico.phantom.scenes import SOURCE
 from insilico.phantom.stimuli import Scenes
 from insilico.spaces.fsaverage5 import N_HEMISPHERE
@@ -35,14 +36,6 @@ NOTE = (
     "a phantom in NSD's layout: simulated; voxels stand in the volume in the phantom's order, "
     "their mm are the grid's"
 )
-CATEGORIES = {
-    "floc-faces": {"face": "FFA-1"},
-    "floc-bodies": {"body": "EBA"},
-    "floc-words": {"word": "VWFA-1"},
-    "floc-places": {"place": "PPA"},
-}
-"""The phantom's category patches, and the regions of NSD whose place they take."""
-BANDS = dict(zip(("0-0.5", "0.5-1", "1-2", "2-4", "4+"), REGIONS["prf-eccrois"], strict=True))
 PERCENT = 300
 
 
@@ -183,27 +176,6 @@ def _write_masks(tree: Tree, grid: Grid) -> None:
         table.parent.mkdir(parents=True, exist_ok=True)
         lines = ["0 Unknown", *(f"{k} {name}" for name, k in labels.items())]
         table.write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-def region_names(voxels: xr.Dataset) -> dict[str, list[str]]:
-    """Return each voxel's region in NSD's families, ``""`` for none.
-
-    V1 to V3 are ventral where the upper half of the visual field is; category patches take the
-    names of the best known region of their kind.
-    """
-    upper = voxels["polar_angle"].values > 0
-    areas = [_area(name, up) for name, up in zip(voxels["roi"].values, upper, strict=True)]
-    bands = [BANDS.get(str(band), "") for band in voxels["eccentricity_band"].values]
-    found = {"prf-visualrois": areas, "prf-eccrois": bands}
-    for family, known in CATEGORIES.items():
-        found[family] = [known.get(str(name), "") for name in voxels["roi"].values]
-    return found
-
-
-def _area(roi: str, upper: bool) -> str:
-    if roi == "V4":
-        return "hV4"
-    return f"{roi}{'v' if upper else 'd'}" if roi in ("V1", "V2", "V3") else ""
 
 
 # --- the rest of the files -----------------------------------------------------------------------

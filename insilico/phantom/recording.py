@@ -10,6 +10,7 @@ from pydantic import Field
 
 from insilico.phantom import anatomy
 from insilico.phantom.cohort import REPEATS, Cohort
+from insilico.phantom.families import region_names
 from insilico.phantom.features import check_phantom, modality_of
 from insilico.phantom.scenes import SOURCE
 from insilico.schema import check
@@ -24,7 +25,8 @@ class PhantomRecording(Step):
     subject : int
         1 is the individual; 2-8 are those whom encoders average.
     space : {"fsaverage5", "voxels"}
-        All cortical vertices, or the subject's posterior voxels.
+        All cortical vertices, or the subject's posterior voxels with their regions: ``roi``, and
+        the families of NSD (``prf-visualrois``, ``prf-eccrois``, ``floc-faces``, ...).
     repeats : {"mean", "keep"}
         Whether to average the three repeats or to keep a ``repeat`` dimension.
     seed : int
@@ -32,6 +34,7 @@ class PhantomRecording(Step):
     """
 
     kind: ClassVar[str] = "phantom"
+    version: ClassVar[int] = 2  # voxels carry NSD's families
     subject: int = Field(1, ge=1, le=8)
     space: Literal["fsaverage5", "voxels"] = "fsaverage5"
     repeats: Literal["mean", "keep"] = "mean"
@@ -61,7 +64,8 @@ class PhantomRecording(Step):
         if self.space == "fsaverage5":
             return None, "vertex", anatomy.vertex_coordinates()
         voxels = cohort.voxels(self.subject)
-        return voxels["vertex"].values, "voxel", dict(voxels.coords)
+        families = {name: ("voxel", labels) for name, labels in region_names(voxels).items()}
+        return voxels["vertex"].values, "voxel", {**voxels.coords, **families}
 
     def _attrs(self) -> dict[str, object]:
         subject = f"phantom-subj{self.subject:02d}"

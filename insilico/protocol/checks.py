@@ -49,6 +49,11 @@ def statistic_of(protocol: Protocol, figure: dict[str, Any]) -> str | None:
     return fit[0] if fit else None
 
 
+def drawn_by(figure: str) -> str | None:
+    """Return the kind of statistic that a figure draws, None where any or none will do."""
+    return DRAWS.get(figure, figure if figure in kinds("statistics").addresses() else None)
+
+
 def cross_checks(protocol: Protocol) -> Iterator[Complaint]:
     """Yield complaints of a protocol whose shape is right."""
     steps = [*_asked(protocol), *_chain(protocol)]
@@ -341,8 +346,8 @@ def _figures(protocol: Protocol) -> Iterator[Complaint]:
         elif "of" in spec and str(spec["of"]) not in protocol.statistics:
             yield (*loc, "of"), not_one_of("statistic", spec["of"], protocol.statistics)
         elif (wanted := drawn_by(spec["kind"])) and statistic_of(protocol, spec) is None:
-            drawn = f"{spec['kind']} draws a statistic of kind {wanted}"
-            yield loc, f"{drawn}, and there is none: add one"
+            message = f"{spec['kind']} draws a statistic of kind {wanted}, and there is none"
+            yield loc, f"{message}: add one"
         for asked in _listed(spec.get("beside", [])):
             if str(asked) not in protocol.statistics:
                 yield (*loc, "beside"), not_one_of("statistic", asked, protocol.statistics)

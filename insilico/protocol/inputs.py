@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from insilico.errors import InsilicoError, listed, not_one_of
+from insilico.protocol import again
 from insilico.protocol.document import Loc, merge
-from insilico.protocol.expand import rows_of
 from insilico.protocol.model import CHAIN, ONWARD, Protocol, Spec
 from insilico.protocol.patterns import second_complaints
 from insilico.protocol.steps import Complaint, build, complaints, kinds, takes
@@ -26,6 +26,7 @@ BEHIND = {
     "measured": ("recording",),
     "subjects": ("recording",),
     "answers": ("recording", "training"),
+    **again.BEHIND,
 }
 """Name of a statistic's input to the sections behind it."""
 IN_VOXELS = {"prediction": "adapted", "measured": "voxels"}
@@ -92,16 +93,6 @@ def _scores(protocol: Protocol, spec: Spec, loc: Loc) -> Iterator[Complaint]:
     elif protocol.stimuli.get("n") == 1:
         several = "set stimuli.n to 2 or more"
         yield loc, f"it compares conditions over stimuli, and there is one: {several}"
-
-
-def _reconstructions(protocol: Protocol, spec: Spec, loc: Loc) -> Iterator[Complaint]:
-    for asked in spec["of"]:
-        if len(rows_of(protocol, asked)) > 1:
-            yield (
-                (*loc, "of"),
-                f"'{asked}' stands for {len(rows_of(protocol, asked))} conditions, and their "
-                "reconstructions are not one: name a condition of one region, without controls",
-            )
 
 
 def _prediction(protocol: Protocol, spec: Spec, loc: Loc) -> Iterator[Complaint]:
@@ -176,7 +167,6 @@ def _told_already(protocol: Protocol, spec: Spec, loc: Loc) -> Iterator[Complain
 
 INPUTS: dict[str, Callable[[Protocol, dict[str, Any], Loc], Iterator[Complaint]]] = {
     "scores": _scores,
-    "reconstructions": _reconstructions,
     "prediction": _prediction,
     "adapted": _adapted,
     "calibrated": _calibrated,
@@ -189,5 +179,6 @@ INPUTS: dict[str, Callable[[Protocol, dict[str, Any], Loc], Iterator[Complaint]]
     "pictures": second_complaints,
     "answers": _told_already,
     "natural": _told_already,
+    **again.COMPLAINTS,
 }
 """Name of an input to what may be wrong with it."""

@@ -8,7 +8,7 @@ from typing import Any
 from insilico.errors import ProtocolError
 from insilico.job import Job
 from insilico.perturbations.leverage import Leverage
-from insilico.protocol import patterns
+from insilico.protocol import again, patterns
 from insilico.protocol.branches import Branch, Plan
 from insilico.protocol.document import merge
 from insilico.protocol.draws import Drawn
@@ -257,9 +257,8 @@ class Planner:
         step = self.step("statistics", spec, seeded=True)
         inputs: list[Job] = []
         for what in takes(step):
-            if what == "reconstructions":
-                of_name = {branch.row.base: branch.reconstruction for branch in branches}
-                inputs += [of_name[asked] for asked in spec["of"]]
+            if what in again.JOBS:
+                inputs += again.JOBS[what](self, spec, branches)
             elif what in self.protocol.statistics:
                 inputs.append(self.statistic(what, score, branches)[0])
             elif what in patterns.INPUTS:

@@ -163,6 +163,8 @@ def _missing(home: str | None, name: str) -> str | None:
         return f"which atlas does '{name}' belong to? Write atlas: yeo7, or yeo7:{name}"
     if home not in (*atlases.names(), *REGIONS):
         return not_one_of("atlas", home, (*atlases.names(), *REGIONS))
+    if home in REGIONS and name == regions.ANY:
+        return None
     if spelled(home, name) not in regions_of(home):
         if home in REGIONS:
             return not_one_of(f"region of {home}", name, REGIONS[home])

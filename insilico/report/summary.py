@@ -109,6 +109,8 @@ def _estimate(name: str, estimate: xr.Dataset) -> list[str]:
         lines.append(f"  caution: {estimate.attrs['caution']}")
     if "dissociation" in estimate.attrs:
         lines.append(f"  double dissociation: {estimate.attrs['dissociation']}")
+    if "top" in estimate:
+        return [*lines, *_words(estimate)]
     if "chance_level" in estimate:
         return [*lines, *_levels(estimate)]
     if "metric" in estimate.dims:
@@ -118,6 +120,14 @@ def _estimate(name: str, estimate: xr.Dataset) -> list[str]:
     for contrast in estimate["contrast"].values:
         lines.append(_row(str(contrast), estimate.sel(contrast=contrast)))
     return lines
+
+
+def _words(estimate: xr.Dataset) -> list[str]:
+    """Write the words that are said more for each region than for the others."""
+    regions = zip(estimate["contrast"].values, estimate["top"].values, strict=True)
+    return [
+        f"  {region!s:<28} {words or 'no word'} (p corrected < .05)" for region, words in regions
+    ]
 
 
 def _maps(estimate: xr.Dataset) -> list[str]:

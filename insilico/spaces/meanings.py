@@ -16,7 +16,7 @@ import torch
 from insilico.errors import SchemaError, WeightsError
 from insilico.step import batches, device, generator
 from insilico.weights.alone import need, taken
-from insilico.weights.folders import UNREADABLE, digest
+from insilico.weights.folders import UNREADABLE, digest, found
 from insilico.weights.memory import Need
 from insilico.weights.shelf import kept
 
@@ -190,6 +190,35 @@ def clip_texts(texts: list[str], folder: Path) -> np.ndarray:
     each = batches(texts, most or BATCH, "texts", most)
     parts = [read_by(tokenizer, part).to(device()) for part in each]
     return unit(torch.cat([model.get_text_features(**part).pooler_output for part in parts]))
+
+
+def clip_judge(weights: str) -> Path:
+    """Return the folder of the CLIP that judges: the phantom's second, or one that is named."""
+    return found(weights, "judge_clip" if weights == "phantom" else "clip")
+
+
+@torch.inference_mode()
+def clip_pictures(images: np.ndarray, folder: Path) -> np.ndarray:
+    """Return a CLIP's unit embeddings of pictures (projected), float64 (n, width).
+
+    Parameters
+    ----------
+    images : uint8 (n, height, width, 3)
+    folder : path
+        Of the CLIP; pictures are prepared as its own ``preprocessor_config.json`` says.
+    """
+    from transformers import CLIPImageProcessorPil
+
+    model, _ = _reader(folder, digest(folder), device(), "CLIPModel")
+    try:
+        prepare = CLIPImageProcessorPil.from_pretrained(folder)
+    except UNREADABLE as error:
+        raise WeightsError(f"{folder} says not how pictures are prepared: {error}") from error
+    made = []
+    for part in batches(images, BATCH, "pictures"):
+        pixels = prepare(list(part), return_tensors="pt")["pixel_values"].to(device())
+        made.append(model.get_image_features(pixel_values=pixels).pooler_output)
+    return unit(torch.cat(made))
 
 
 @torch.inference_mode()

@@ -23,7 +23,7 @@ GRAMMAR = (
     "for a hemisphere, as in 'Default & lh'"
 )
 HEMISPHERES = {"lh": "L", "rh": "R"}
-WALL, CORTEX = "medial wall", "cortex"
+WALL, CORTEX, ANY = "medial wall", "cortex", "any"
 PLAIN = (*HEMISPHERES, WALL, CORTEX)
 """Names that need no atlas."""
 Resolver = Callable[[str], np.ndarray]
@@ -37,8 +37,9 @@ def mask(region: str, *, atlas: str | None = None, of: xr.Dataset | None = None)
     region : str
         Such as ``"yeo7:Vis"``, ``"Vis & lh"`` or ``"~(Vis | Limbic)"``; ``cortex`` is all of it. A
         response also knows its own labels, coordinates that hold names: ``"roi:V1"`` of the
-        phantom's voxels, ``"floc-faces:FFA-1"`` of NSD's. No region holds medial wall but
-        ``"medial wall"`` itself, whose lesion must do nothing.
+        phantom's voxels, ``"floc-faces:FFA-1"`` of NSD's, ``"floc-faces:any"`` for all of a
+        family's. No region holds medial wall but ``"medial wall"`` itself, whose lesion must do
+        nothing.
     atlas : str, optional
         Atlas of the names that carry none.
     of : xarray.Dataset, optional
@@ -185,7 +186,7 @@ def own_labels(prefix: str) -> bool:
 def _labelled(prefix: str, region: str, of: xr.Dataset | None) -> np.ndarray:
     """Return where a response's own labels are the region."""
     labels = _own(prefix, region, of)
-    found = np.char.lower(labels) == region.casefold()
+    found = labels != "" if region == ANY else np.char.lower(labels) == region.casefold()
     if not found.any():
         raise RegionError(not_one_of(prefix, region, sorted(set(labels) - {""})))
     return found

@@ -28,6 +28,10 @@ KINDS = Registry(
         "sweep": "insilico.statistics.sweep:Sweep",
         "noise_ceiling": "insilico.statistics.noise_ceiling:NoiseCeiling",
         "optimal": "insilico.statistics.optimal:Optimal",
+        "cycle": "insilico.statistics.cycle:Cycle",
+        "zero_shot": "insilico.statistics.zero_shot:ZeroShot",
+        "region_weights": "insilico.statistics.region_weights:RegionWeights",
+        "region_words": "insilico.statistics.region_words:RegionWords",
         "voxelwise_accuracy": "insilico.statistics.voxelwise:VoxelwiseAccuracy",
     },
 )

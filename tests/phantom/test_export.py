@@ -10,7 +10,8 @@ from insilico.chain import load_chain
 from insilico.cli import main
 from insilico.decoders.mindeye2.step import MindEye2
 from insilico.errors import ParameterError, RecordingError, StoreError
-from insilico.phantom.export import export, region_names
+from insilico.phantom.export import export
+from insilico.phantom.families import region_names
 from insilico.phantom.recording import PhantomRecording
 from insilico.phantom.stimuli import Scenes
 from insilico.recordings.nsd import NSD
