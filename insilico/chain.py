@@ -294,6 +294,7 @@ def perturb(
 NEEDED = {
     "measured": "the measured response to the same stimuli: measured=chain.record(stimuli)",
     "captioned": "the captioner's words on the stimuli: captioned=chain.caption(stimuli)",
+    "perturbed": "the response that was decoded, with its partners: perturbed=response",
 }
 """What some scores are called with, besides reconstruction and stimuli."""
 
@@ -305,6 +306,7 @@ def score(
     *,
     measured: xr.Dataset | None = None,
     captioned: xr.Dataset | None = None,
+    perturbed: xr.Dataset | None = None,
 ) -> xr.Dataset:
     """Score reconstructions against what was shown.
 
@@ -319,6 +321,8 @@ def score(
         To the same stimuli, in voxels; `brain_correlation` needs it.
     captioned : reconstruction, optional
         Of `Chain.caption`; `caption_pairings` needs it.
+    perturbed : response, optional
+        As `interpolate` or `swap` made it; `to_partner` needs it.
 
     Returns
     -------
@@ -331,8 +335,8 @@ def score(
     """
     metrics = [metrics] if isinstance(metrics, (str, Mapping)) else list(metrics)
     specs = [spec for one in metrics for spec in expanded(one)]
-    given = {"reconstruction": reconstruction, "stimuli": stimuli}
-    given |= {"measured": measured, "captioned": captioned}  # type: ignore[dict-item]
+    given: dict[str, Any] = {"reconstruction": reconstruction, "stimuli": stimuli}
+    given |= {"measured": measured, "captioned": captioned, "perturbed": perturbed}
     for spec in specs:
         _refuse("scores", spec)
     steps = [build("scores", spec) for spec in specs]

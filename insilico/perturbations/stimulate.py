@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import xarray as xr
@@ -11,8 +11,8 @@ from pydantic import Field
 from insilico.errors import SpaceError
 from insilico.perturbations.fills import mean_of
 from insilico.perturbations.perturbation import CHANGE, Perturbation
-from insilico.schema import place_of
-from insilico.spaces import fsaverage5
+from insilico.schema import LESION, place_of
+from insilico.spaces import fsaverage5, regions
 from insilico.spaces.distances import distance_from
 
 REACH = 4.0
@@ -35,6 +35,9 @@ class Stimulate(Perturbation):
     spread_mm : float
         Outside of the region w is exp(-d² / (2 spread²)), with d the distance in mm from it along
         the cortex; 0 acts on the region alone.
+    elsewhere : {"keep", "silence"}
+        What becomes of all other cortex: it is kept, or (reverse masking) each place that gets no
+        dose is set to its mean over the training stimuli, so that the region speaks alone.
 
     The other parameters are those of every perturbation, see `Perturbation`.
     """
@@ -46,23 +49,40 @@ class Stimulate(Perturbation):
     mode: Literal["add", "scale", "set"] = "add"
     unit: Literal["response", "sd"] = "response"
     spread_mm: float = Field(0.0, ge=0, allow_inf_nan=False)
+    elsewhere: Literal["keep", "silence"] = "keep"
 
     def told(self) -> str:
         """Say in a few words what is done."""
         unit = " sd" if self.unit == "sd" and self.mode != "scale" else ""
         spread = f", spread {self.spread_mm:g} mm" if self.spread_mm else ""
-        return f"stimulate ({self.mode} {self.dose:g}{unit}{spread})"
+        alone = ", all else silenced" if self.elsewhere == "silence" else ""
+        return f"stimulate ({self.mode} {self.dose:g}{unit}{spread}{alone})"
 
     def changed(
         self, response: xr.Dataset, mask: np.ndarray, training: xr.Dataset | None
     ) -> np.ndarray:
         """Return new bold, float32 (..., stimulus, place)."""
-        bold, weight = response["bold"].values, self.weight(mask, response)
+        weight = self.weight(mask, response)
+        bold = self._dosed(response["bold"].values, weight, training)
+        if self.elsewhere == "silence":
+            lost = (weight == 0) & regions.mask(regions.CORTEX, of=response)
+            rows = self.rows(training, "elsewhere 'silence'", "elsewhere 'keep'")
+            bold[..., lost] = mean_of(rows[:, lost])
+        return bold
+
+    def _dosed(
+        self, bold: np.ndarray, weight: np.ndarray, training: xr.Dataset | None
+    ) -> np.ndarray:
+        """Return bold with the dose, by its weight at each place."""
         if self.mode == "scale":
             return bold * (1 + weight * np.float32(self.dose))
         level, step = self._units(training, len(weight))
         dose = level + np.float32(self.dose) * step
         return bold + weight * (dose if self.mode == "add" else dose - bold)
+
+    def _account(self, before: str | None, places: int) -> dict[str, Any]:
+        found = super()._account(before, places)
+        return {**found, "lesion": LESION if self.elsewhere == "silence" else self.says}
 
     def _units(
         self, training: xr.Dataset | None, places: int

@@ -10,11 +10,12 @@ from typing import Any
 from insilico.errors import ParameterError, not_one_of
 from insilico.protocol.document import Loc
 from insilico.protocol.expand import ALL, CHANGEABLE, all_pairs, changed, curve_of, rows_of
-from insilico.protocol.inputs import inputs, needs, used
+from insilico.protocol.inputs import inputs, used
 from insilico.protocol.leakage import leaks
 from insilico.protocol.model import CHAIN, Protocol
 from insilico.protocol.patterns import pattern_complaints
 from insilico.protocol.regions import bound, region_complaints
+from insilico.protocol.scored import names_of, scored
 from insilico.protocol.steps import (
     Complaint,
     build,
@@ -36,8 +37,9 @@ def figure_kinds() -> Registry:
 
 
 def drawn_by(figure: str) -> str | None:
-    """Return the kind of statistic that a figure draws, if it needs one."""
-    return importlib.import_module("insilico.figures").DRAWS.get(figure)
+    """Return the kind of statistic that a figure draws, None where any or none will do."""
+    own = figure if figure in kinds("statistics").addresses() else None
+    return importlib.import_module("insilico.figures").DRAWS.get(figure, own)
 
 
 def statistic_of(protocol: Protocol, figure: dict[str, Any]) -> str | None:
@@ -47,11 +49,6 @@ def statistic_of(protocol: Protocol, figure: dict[str, Any]) -> str | None:
     kind = drawn_by(figure["kind"])
     fit = [name for name, spec in protocol.statistics.items() if kind in (None, spec.get("kind"))]
     return fit[0] if fit else None
-
-
-def drawn_by(figure: str) -> str | None:
-    """Return the kind of statistic that a figure draws, None where any or none will do."""
-    return DRAWS.get(figure, figure if figure in kinds("statistics").addresses() else None)
 
 
 def cross_checks(protocol: Protocol) -> Iterator[Complaint]:
@@ -233,7 +230,7 @@ def _scores(protocol: Protocol) -> Iterator[Complaint]:
             if label in seen:
                 yield loc, f"the score {label} is repeated; keep one, or give one another 'name'"
             seen.add(label)
-            yield from _scored(protocol, spec, loc)
+            yield from scored(protocol, spec, loc)
 
 
 def _setting(spec: dict[str, Any], loc: Loc) -> Iterator[Complaint]:
@@ -242,43 +239,6 @@ def _setting(spec: dict[str, Any], loc: Loc) -> Iterator[Complaint]:
         expanded(spec)
     except ParameterError as error:
         yield loc, str(error)
-
-
-NEEDS = {
-    "measured": ("recording", "measured responses: add 'recording', or a preset"),
-    "captioned": ("captioner", "a captioner: add 'captioner', such as git"),
-}
-"""What a score may be called with besides reconstruction and stimuli, and the section behind it."""
-
-
-def _scored(protocol: Protocol, spec: dict[str, Any], loc: Loc) -> Iterator[Complaint]:
-    """Yield conditions that lack what a score is called with."""
-    for what in needs("scores", spec["kind"]):
-        section, wanted = NEEDS.get(what, ("", ""))
-        lacking = section and [
-            name
-            for name, condition in protocol.conditions.items()
-            if not changed(protocol, condition, section)
-        ]
-        if lacking:
-            yield loc, f"{spec['kind']} needs {wanted} (condition '{lacking[0]}' has none)"
-    for name in protocol.conditions:
-        if complaint := _decoded(protocol, name, build("scores", spec)):
-            yield loc, f"{spec['kind']} {complaint} (condition '{name}')"
-            return
-
-
-def _decoded(protocol: Protocol, name: str, score: Any) -> str:
-    """Return what a score that reads the decoder's tokens, or a pool, lacks in a condition."""
-    condition = protocol.conditions[name]
-    stimuli, decoder = (changed(protocol, condition, part) for part in ("stimuli", "decoder"))
-    kept, wanted = decoder.get("keep", ()), getattr(score, "keeps", None)
-    if wanted is not None and not (isinstance(kept, list) and wanted in kept):
-        return f"reads tokens that the decoder must keep: set decoder.keep: [{wanted}]"
-    pool, n = getattr(score, "pool", None), stimuli.get("n")
-    if pool is not None and isinstance(n, int) and n < pool:
-        return f"has a pool of {pool}, and 'stimuli' shows {n}: show more, or set pool to {n}"
-    return ""
 
 
 def _statistic(protocol: Protocol, name: str) -> Iterator[Complaint]:
@@ -313,7 +273,7 @@ def _unknown(protocol: Protocol, spec: dict[str, Any], loc: Loc) -> Iterator[Com
 
 def _sides(protocol: Protocol, spec: dict[str, Any], loc: Loc) -> Iterator[Complaint]:
     """Yield regions and metrics that a statistic names and its conditions do not have."""
-    scores = [s if isinstance(s, str) else str(s.get("kind")) for s in protocol.scores]
+    scores = [name for score in protocol.scores for name in names_of(score)]
     for field in ("scores", "equivalent_within"):
         given = spec.get(field)
         names = given if field == "equivalent_within" and isinstance(given, dict) else _flat(given)

@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from insilico.errors import InsilicoError, listed, not_one_of
-from insilico.protocol import again
+from insilico.protocol import again, patterns, readout
 from insilico.protocol.document import Loc, merge
 from insilico.protocol.model import CHAIN, ONWARD, Protocol, Spec
-from insilico.protocol.patterns import second_complaints
 from insilico.protocol.steps import Complaint, build, complaints, kinds, takes
 from insilico.spaces.regions import own_labels
 from insilico.step import Step
@@ -25,8 +24,9 @@ BEHIND = {
     "voxels": ("recording",),
     "measured": ("recording",),
     "subjects": ("recording",),
-    "answers": ("recording", "training"),
     **again.BEHIND,
+    **patterns.BEHIND,
+    **readout.BEHIND,
 }
 """Name of a statistic's input to the sections behind it."""
 IN_VOXELS = {"prediction": "adapted", "measured": "voxels"}
@@ -160,11 +160,6 @@ def _subjects(protocol: Protocol, spec: Spec, loc: Loc) -> Iterator[Complaint]:
         yield from complaints("recording", recording, (*loc, "subjects", position))
 
 
-def _told_already(protocol: Protocol, spec: Spec, loc: Loc) -> Iterator[Complaint]:
-    """Yield nothing: what `pictures` lacks, these lack."""
-    yield from ()
-
-
 INPUTS: dict[str, Callable[[Protocol, dict[str, Any], Loc], Iterator[Complaint]]] = {
     "scores": _scores,
     "prediction": _prediction,
@@ -176,9 +171,10 @@ INPUTS: dict[str, Callable[[Protocol, dict[str, Any], Loc], Iterator[Complaint]]
     "voxels": _voxels,
     "measured": _measured,
     "subjects": _subjects,
-    "pictures": second_complaints,
-    "answers": _told_already,
-    "natural": _told_already,
     **again.COMPLAINTS,
+    **patterns.COMPLAINTS,
+    **readout.COMPLAINTS,
 }
 """Name of an input to what may be wrong with it."""
+JOBS = {**again.JOBS, **patterns.JOBS, **readout.JOBS}
+"""Name of an input to the function that returns its jobs: of planner, statistic and conditions."""

@@ -21,6 +21,7 @@ from insilico.protocol.expand import Row, changed
 from insilico.protocol.first import First
 from insilico.protocol.model import Protocol, Spec
 from insilico.protocol.steps import Complaint, build, complaints, kinds, takes
+from insilico.protocol.told import asked as shown
 from insilico.schema import check
 from insilico.step import Step
 
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from insilico.protocol.plan import Planner
 
 SOURCE, ID = "pattern", "pattern"
-INPUTS = ("pictures", "answers", "natural")
-"""What a statistic of optimal pictures is called with: they, and a second encoder's responses."""
 
 
 class Rest(Step):
@@ -145,17 +144,25 @@ def learned(planner: Planner, encoder: Spec) -> Job:
     return planner.job(f"fit {step.kind}", step, shown, measured, method="fit")
 
 
-def given(planner: Planner, what: str, spec: Spec, stimuli: Job, made: dict[str, Job]) -> Job:
-    """Return the job of an input of a statistic; `made` is the reconstruction of each row."""
-    second = merge({"it": planner.protocol.encoder or {}}, {"it": spec["encoder"]})["it"]
-    if what == "natural":
-        return planner.encoded(second, stimuli)
-    rows = [row for row in planner.rows if row.base in asked(spec)]
-    labels = [(row.name, row.base, named(row), row.control) for row in rows]
+def _second(planner: Planner, spec: Spec) -> Spec:
+    return merge({"it": planner.protocol.encoder or {}}, {"it": spec["encoder"]})["it"]
+
+
+def _natural(planner: Planner, spec: Spec, branches: tuple[Branch, ...]) -> list[Job]:
+    return [planner.encoded(_second(planner, spec), planner.stimuli(shown(planner.protocol, spec)))]
+
+
+def _pictures(planner: Planner, spec: Spec, branches: tuple[Branch, ...]) -> list[Job]:
+    made = [branch for branch in branches if branch.row.base in asked(spec)]
+    labels = [(b.row.name, b.row.base, named(b.row), b.row.control) for b in made]
     condition, way, region, control = zip(*labels, strict=True)
     step = Pictures(condition=condition, way=way, region=region, control=control)
-    pictures = planner.job("pictures", step, *(made[row.name] for row in rows))
-    return pictures if what == "pictures" else planner.encoded(second, pictures)
+    return [planner.job("pictures", step, *(branch.reconstruction for branch in made))]
+
+
+def _answers(planner: Planner, spec: Spec, branches: tuple[Branch, ...]) -> list[Job]:
+    (pictures,) = _pictures(planner, spec, branches)
+    return [planner.encoded(_second(planner, spec), pictures)]
 
 
 def named(row: Row) -> str:
@@ -224,3 +231,18 @@ def second_complaints(protocol: Protocol, spec: Spec, loc: Loc) -> Iterator[Comp
         )
     elif not found and hasattr(build("encoder", encoder), "fit") and protocol.recording is None:
         yield (*loc, "encoder"), "it is fitted on measured responses: add 'recording', or a preset"
+
+
+def _told_already(protocol: Protocol, spec: Spec, loc: Loc) -> Iterator[Complaint]:
+    """Yield nothing: what `pictures` lacks, these lack."""
+    yield from ()
+
+
+JOBS = {"pictures": _pictures, "answers": _answers, "natural": _natural}
+COMPLAINTS = {
+    "pictures": second_complaints,
+    "answers": _told_already,
+    "natural": _told_already,
+}
+BEHIND = {"answers": ("recording", "training")}
+"""Name of a statistic's input to its jobs, to what may be wrong, and to the sections behind it."""

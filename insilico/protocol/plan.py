@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from insilico.errors import ProtocolError
 from insilico.job import Job
 from insilico.perturbations.leverage import Leverage
-from insilico.protocol import again, patterns
+from insilico.protocol import patterns
 from insilico.protocol.branches import Branch, Plan
 from insilico.protocol.document import merge
 from insilico.protocol.draws import Drawn
 from insilico.protocol.expand import Row, rows
 from insilico.protocol.first import First
 from insilico.protocol.half import Half
-from insilico.protocol.inputs import meant
+from insilico.protocol.inputs import INPUTS, JOBS, meant
 from insilico.protocol.join import Join, Subjects
 from insilico.protocol.model import CHAIN, ONWARD, Protocol, Spec
 from insilico.protocol.own import Calibrated
 from insilico.protocol.regions import bound
 from insilico.protocol.resolved import resolved
 from insilico.protocol.shown import AsShown
-from insilico.protocol.steps import build, called, kinds, takes
+from insilico.protocol.steps import build, called, takes
+from insilico.protocol.told import asked, fields, told
+from insilico.protocol.told import shown as name_of
 from insilico.schema import canonical
 from insilico.step import Step
 
 SEEDED = ("decoder", *ONWARD)
 REFIT = "the adapter is fitted again on pairs with the same perturbation"
-MEASURED_STIMULI = {"split": "test", "n": 300}
-"""What a statistic shows beside conditions, if it does not say; own files as they are."""
 
 
 def plan(protocol: Protocol) -> Plan:
@@ -75,27 +75,27 @@ class Planner:
 
     def stimuli(self, spec: Spec) -> Job:
         """Return the job of what is shown."""
-        return self.job(f"stimuli {_told(spec)}", self.step("stimuli", spec))
+        return self.job(f"stimuli {told(spec)}", self.step("stimuli", spec))
 
     def training(self, adapter: Spec) -> Job:
         """Return the job of the stimuli of an adapter's pairs, or of all that they are drawn of."""
         training, n = self.protocol.training or {}, adapter["pairs"]
         if "draw" in adapter:
             return self.stimuli(training)
-        if "n" in _fields(training):
+        if "n" in fields(training):
             return self.stimuli({**training, "n": n})
-        return self.job(f"{_told(training)} {n}", First(n=n), self.stimuli(training))
+        return self.job(f"{told(training)} {n}", First(n=n), self.stimuli(training))
 
     def encoded(self, encoder: Spec, stimuli: Job) -> Job:
         """Return the job of synthetic responses on fsaverage5."""
         step = self.step("encoder", encoder)
         fitted = [patterns.learned(self, encoder)] if hasattr(step, "fit") else []
-        return self.job(f"encode {_shown(stimuli)}", step, stimuli, *fitted)
+        return self.job(f"encode {name_of(stimuli)}", step, stimuli, *fitted)
 
     def recorded(self, recording: Spec, stimuli: Job, space: str, repeats: str) -> Job:
         """Return the job of measured responses."""
         step = self.step("recording", {**recording, "space": space, "repeats": repeats})
-        return self.job(f"record {space} {_shown(stimuli)}", step, stimuli)
+        return self.job(f"record {space} {name_of(stimuli)}", step, stimuli)
 
     def fitted(self, chain: Mapping[str, Spec], perturbed: Row | None = None) -> Job:
         """Return the job of an adapter's fit on synthetic and measured pairs, or of a saved one.
@@ -126,7 +126,7 @@ class Planner:
         n, draw = adapter["pairs"], adapter.get("draw")
         if draw is None or n == len(shown.step.ids() or ()):
             return [source, target]  # all of them: draws do not differ
-        step, name = Drawn(n=n, seed=draw), f"draw {n} of {_shown(shown)}"
+        step, name = Drawn(n=n, seed=draw), f"draw {n} of {name_of(shown)}"
         return [self.job(name, step, one) for one in (source, target)]
 
     def calibrated(self, prediction: Job) -> Job:
@@ -193,13 +193,13 @@ class Planner:
             response = self.perturbed(row, self.encoded(row.chain["encoder"], shown))
             voxels = self.adapted(row, response)
         made = self.decoded(row, voxels, shown)
-        return Branch(row, shown, response, made, self._scores(row, made, shown))
+        return Branch(row, shown, response, made, self._scores(row, made, shown, response))
 
     def captioned(self, captioner: Spec, shown: Job) -> Job:
         """Return the job of the captioner's words on the stimuli themselves."""
-        pictures = self.job(f"as shown {_shown(shown)}", AsShown(), shown)
+        pictures = self.job(f"as shown {name_of(shown)}", AsShown(), shown)
         step = self.step("captioner", captioner, seeded=True)
-        return self.job(f"caption {_shown(shown)}", step, pictures)
+        return self.job(f"caption {name_of(shown)}", step, pictures)
 
     def _measured(self, row: Row, shown: Job) -> tuple[Job, Job | None]:
         recording = row.chain["recording"]
@@ -216,28 +216,28 @@ class Planner:
         """Return the job of a condition's response in the decoder's voxels."""
         if "adapter" not in row.chain:
             return response
-        return self._adapted_by(row.chain, row.name, response, row if row.refit else None)
+        return self.adapted_by(row.chain, row.name, response, row if row.refit else None)
 
-    def _scores(self, row: Row, made: Job, shown: Job) -> tuple[Job, ...]:
+    def _scores(self, row: Row, made: Job, shown: Job, response: Job | None) -> tuple[Job, ...]:
         found = []
         for spec in self.protocol.scores:
             spec = {"kind": spec} if isinstance(spec, str) else spec
             step = self.step("scores", spec)
-            inputs = [self._scored(what, row, made, shown) for what in takes(step)]
+            known = {"reconstruction": made, "stimuli": shown, "perturbed": response}
+            inputs = [known.get(what) or self._scored(what, row, shown) for what in takes(step)]
             found.append(self.job(f"score {called(step)} {row.name}", step, *inputs))
         return tuple(found)
 
-    def _scored(self, what: str, row: Row, made: Job, shown: Job) -> Job:
-        """Return the job of what a score is called with."""
+    def _scored(self, what: str, row: Row, shown: Job) -> Job:
+        """Return the job of what a score is called with besides pictures and stimuli."""
         if what == "measured":
             return self.recorded(row.chain["recording"], shown, "voxels", "keep")
         if what == "captioned":
             return self.captioned(row.chain["captioner"], shown)
-        if what not in ("reconstruction", "stimuli"):
-            raise TypeError(
-                f"a score cannot be given '{what}': reconstruction, stimuli, measured or captioned"
-            )
-        return made if what == "reconstruction" else shown
+        raise TypeError(
+            f"a score cannot be given '{what}': reconstruction, stimuli, perturbed, measured or "
+            "captioned"
+        )
 
     # --- over conditions ---
 
@@ -257,13 +257,10 @@ class Planner:
         step = self.step("statistics", spec, seeded=True)
         inputs: list[Job] = []
         for what in takes(step):
-            if what in again.JOBS:
-                inputs += again.JOBS[what](self, spec, branches)
-            elif what in self.protocol.statistics:
+            if what in JOBS:
+                inputs += JOBS[what](self, spec, branches)
+            elif what in self.protocol.statistics and what not in INPUTS:
                 inputs.append(self.statistic(what, score, branches)[0])
-            elif what in patterns.INPUTS:
-                made = {branch.row.name: branch.reconstruction for branch in branches}
-                inputs.append(patterns.given(self, what, spec, self._natural(spec), made))
             else:
                 inputs.append(self._input(what, spec, score))
         return self.job(f"statistics {name}", step, *inputs, note="; ".join(notes)), notes
@@ -271,16 +268,11 @@ class Planner:
     def _input(self, what: str, spec: Spec, score: Job | None) -> Job:
         if what == "scores" and score is not None:
             return score
-        made = self._of_chain(what) or self._of_stimuli(meant(what, spec), spec, self._natural(spec))
+        stimuli = self.stimuli(asked(self.protocol, spec))
+        made = self._of_chain(what) or self._of_stimuli(meant(what, spec), spec, stimuli)
         if made is None:
             raise TypeError(f"a statistic cannot be given '{what}'")
         return made
-
-    def _natural(self, spec: Spec) -> Job:
-        """Return the job of the stimuli that a statistic shows."""
-        known = _fields(self.protocol.stimuli) if self.protocol.conditions else ()
-        shown = spec.get("stimuli") or {k: v for k, v in MEASURED_STIMULI.items() if k in known}
-        return self.stimuli(merge({"it": self.protocol.stimuli}, {"it": shown})["it"])
 
     def _of_stimuli(self, what: str, spec: Spec, stimuli: Job) -> Job | None:
         """Return the job of responses to a statistic's stimuli."""
@@ -291,7 +283,7 @@ class Planner:
         if what == "calibrated":
             return self.calibrated(self.encoded(encoder, stimuli))
         if what == "adapted":
-            return self._adapted_by(self._chain(), _shown(stimuli), self.encoded(own, stimuli))
+            return self.adapted_by(self._chain(), name_of(stimuli), self.encoded(own, stimuli))
         if what in ("measured", "voxels"):
             space = "fsaverage5" if what == "measured" else "voxels"
             return self.recorded(recording, stimuli, space, "keep")
@@ -317,9 +309,10 @@ class Planner:
         """Return the sections of the chain that no condition has changed."""
         return {s: spec for s in CHAIN if (spec := getattr(self.protocol, s)) is not None}
 
-    def _adapted_by(
+    def adapted_by(
         self, chain: Mapping[str, Spec], name: str, response: Job, refit: Row | None = None
     ) -> Job:
+        """Return the job of a response in the decoder's voxels."""
         step = self.step("adapter", chain["adapter"])
         notes = bound(chain["adapter"], self.protocol.bindings)[1] + [REFIT] * bool(refit)
         fitted = self.fitted(chain, refit)
@@ -340,15 +333,3 @@ class Planner:
         shown = self.stimuli(self.protocol.stimuli)
         whole = resolved(self.protocol, self.step)
         return Plan(self.protocol, shown, branches, score, statistics, note, whole)
-
-
-def _shown(stimuli: Job) -> str:
-    return stimuli.name.removeprefix("stimuli ")
-
-
-def _fields(stimuli: Spec) -> Collection[str]:
-    return kinds("stimuli")[stimuli["kind"]].model_fields
-
-
-def _told(spec: Mapping[str, Any]) -> str:
-    return f"{spec.get('split', spec['kind'])} {spec.get('n', '')}".strip()

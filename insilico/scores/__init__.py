@@ -11,6 +11,7 @@ KINDS = Registry(
     "scores",
     {
         "pixcorr": "insilico.scores.pixels:PixCorr",
+        "to_partner": "insilico.scores.partner:ToPartner",
         "ssim": "insilico.scores.pixels:Ssim",
         "two_way": "insilico.scores.embeddings:TwoWay",
         "n_way": "insilico.scores.embeddings:NWay",
@@ -35,6 +36,7 @@ KINDS = Registry(
         "caption_pairings": "insilico.scores.pairings:CaptionPairings",
         "caption_exact": "insilico.scores.words:CaptionExact",
         "caption_object": "insilico.scores.words:CaptionObject",
+        "caption_names": "insilico.scores.naming:CaptionNames",
         "clap_score": "insilico.scores.sounds:ClapScore",
         "phantom_clap": "insilico.scores.sounds:PhantomClap",
         "retrieval_image_from_brain": "insilico.scores.retrieval:ImageFromBrain",

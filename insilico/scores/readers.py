@@ -28,9 +28,7 @@ VIT_L14 = (14, 1024, 24)
 """Patch, width and layers of CLIP ViT-L/14."""
 
 
-def reader(
-    one: Features, path: Path, setting: Setting | None, grid: int | None = None
-) -> Reader:
+def reader(one: Features, path: Path, setting: Setting | None, grid: int | None = None) -> Reader:
     """Return what turns pictures into features, on the device of the moment.
 
     Maps are averaged to `grid` × `grid` places, if it is given.

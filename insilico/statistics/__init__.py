@@ -9,6 +9,9 @@ KINDS = Registry(
     {
         "encoding_accuracy": "insilico.statistics.accuracy:EncodingAccuracy",
         "paired": "insilico.statistics.paired:Paired",
+        "multilabel_auc": "insilico.statistics.multilabel:MultilabelAuc",
+        "crossing": "insilico.statistics.crossing:Crossing",
+        "dose_response": "insilico.statistics.curves:DoseResponse",
         "discriminability": "insilico.statistics.discriminability:Discriminability",
         "levels": "insilico.statistics.levels:Levels",
         "encoding_gap": "insilico.statistics.gains:EncodingGap",

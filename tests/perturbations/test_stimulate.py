@@ -7,6 +7,7 @@ import pytest
 from made_cortex import voxels
 
 from insilico.errors import ParameterError, SpaceError
+from insilico.perturbations.ablate import KeepOnly
 from insilico.perturbations.stimulate import Stimulate
 from insilico.perturbations.swap import Interpolate, Swap
 from insilico.spaces import fsaverage5
@@ -127,3 +128,18 @@ def test_interpolation_goes_from_own_to_partner(response):
     inside = mask("phantom7:Vis")
     np.testing.assert_allclose(part[:, inside], middle[:, inside], atol=1e-6)
     assert np.array_equal(part[:, ~inside], bold(response)[:, ~inside])
+
+
+def test_a_region_that_speaks_alone(response, training):
+    """Reverse masking is keep_only and then the dose; everything else says its mean."""
+    inside, cortex = mask("phantom7:Vis"), ~fsaverage5.medial_wall()
+    made = Stimulate(**VIS, dose=2, elsewhere="silence")(response, training)
+    kept = KeepOnly(**VIS, fill="mean")(response, training)
+    np.testing.assert_array_equal(bold(made), bold(Stimulate(**VIS, dose=2)(kept, training)))
+    outside = cortex & ~inside
+    mean = bold(training)[:, outside].mean(0)
+    np.testing.assert_allclose(bold(made)[:, outside], [mean] * 4, atol=1e-5)
+    assert "takes information" in made.attrs["lesion"]
+    assert "all else silenced" in made.attrs["perturbed"]
+    with pytest.raises(ParameterError, match="elsewhere 'keep'"):
+        Stimulate(**VIS, dose=2, elsewhere="silence")(response)

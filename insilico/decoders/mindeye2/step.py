@@ -195,6 +195,22 @@ class MindEye2(Asked):
         stimuli = [str(name) for name in response["stimulus"].values]
         return self.sampled(self.outputs(response).backbone, stimuli).numpy()
 
+    def represent(self, response: xr.Dataset) -> xr.Dataset:
+        """Return the first of the tokens that `keep` names, without pictures.
+
+        Returns
+        -------
+        Dataset
+            ``tokens``, float32 (stimulus, feature): their mean over positions, and over draws.
+        """
+        outputs, stimuli = self.outputs(response), [str(s) for s in response["stimulus"].values]
+        asked = self.keep[0]
+        found = self.sampled(outputs.backbone, stimuli).mean(1) if asked == "prior" else None
+        tokens = getattr(outputs, asked) if found is None else found
+        values = tokens.mean(1) if tokens.ndim > 2 else tokens
+        made = xr.Dataset({"tokens": (("stimulus", "feature"), values.numpy())})
+        return made.assign_coords(stimulus=stimuli)
+
     def pictures(self, tokens: np.ndarray, stimuli: list[str]) -> np.ndarray:
         """Return unrefined pictures of tokens (stimulus, draw, ...), uint8 (..., y, x, rgb)."""
         return self._shaped(self._images(torch.from_numpy(tokens), stimuli))

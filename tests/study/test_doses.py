@@ -1,0 +1,158 @@
+"""Stimulation, masks and interpolation as protocols: small, against known truth and laws."""
+
+from __future__ import annotations
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+import xarray as xr
+
+import insilico as isi
+from insilico.figures.doses import dose_curves
+from insilico.figures.interpolations import interpolation
+from insilico.figures.masks import masking_curves
+from insilico.protocol.read import mistakes
+
+SMALL = {
+    "stimuli.n": 3,
+    "training.n": 100,
+    "adapter.pairs": 100,
+    "decoder.prior_steps": 3,
+    "decoder.steps": 2,
+    "figures": [],
+}
+AREA = ["place"]
+DOSED = {f"conditions.{name}.perturb.region": AREA for name in ("raised", "raised patches")}
+DOSED |= {f"conditions.{name}.perturb.region": AREA for name in ("alone", "alone patches")}
+DOSED |= {f"conditions.{name}.perturb.dose": [0, 16] for name in ("alone", "alone patches")}
+DOSED |= {f"conditions.{name}.perturb.dose": [32] for name in ("raised", "raised patches")}
+DOSED |= {f"conditions.{name}.perturb.region": ["V4"] for name in ("silenced", "silenced patches")}
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    """Return what runs a shipped protocol into one store that all share."""
+    folder = tmp_path_factory.mktemp("doses")
+
+    def run(name, **changes):
+        results = isi.run(name, set=SMALL | changes, out=folder / name, store=folder / "store")
+        assert results.failures == ()
+        return results
+
+    return run
+
+
+def words(figure):
+    found = figure.findobj(mpl.text.Text)
+    return " ".join(text.get_text() for text in found).replace("\n", " ")
+
+
+def test_an_area_of_places_that_speaks_alone_says_house(ran):
+    results = ran("microstimulation", **DOSED)
+    alone = results.open("estimate-alone").isel(contrast=0, metric=0)
+    assert alone["value"] == 1
+    assert alone["control_value"] < 0.5
+    assert alone["n"] == 3
+    said = words(dose_curves(results.open("estimate-raised"), {"alone": alone_of(results)}))
+    for part in ("n = 3 stimuli", "95 %", "chance", "simulated", "nothing propagates", "null:"):
+        assert part in said, part
+
+
+def alone_of(results):
+    return results.open("estimate-alone")
+
+
+def test_what_is_read_out_from_a_mask(ran):
+    few = {"conditions.masked.perturb.fraction": [0.9, 1]}
+    few |= {"conditions.predicted masked.perturb.fraction": [1]}
+    for name in ("responses", "tokens", "predicted responses"):
+        few |= {f"statistics.{name}.stimuli": {"n": 30}, f"statistics.{name}.training": 100}
+    results = ran("masking_ratio", **few)
+    found = {name: results.open(f"estimate-{name}") for name in ("responses", "tokens")}
+    for one in found.values():
+        assert one["contrast"].values.tolist() == ["0", "0.9", "1"]
+        assert (one["effect"].sel(contrast="0") > one["effect"].sel(contrast="1")).all()
+        np.testing.assert_allclose(one["effect"][2], one["chance_level"][2])  # nothing is left
+    assert found["responses"]["effect"].sel(metric="object", contrast="0") > 0.8
+    pictures = results.open("estimate-pictures")
+    assert pictures["effect"].sel(metric="pixcorr", contrast="1") < 0
+    said = words(masking_curves(pictures, found))
+    for part in ("n = 3 stimuli", "n = 30 stimuli", "95 %", "chance", "simulated", "propagates"):
+        assert part in said, part
+
+
+def test_an_interpolation_goes_from_one_end_to_the_other(ran):
+    results = ran("interpolation", **{"conditions.between.perturb.weight": [0, 0.5, 1]})
+    found = results.open("estimate-crossing").sel(metric="pixcorr")
+    first, last = found["effect"].values[[0, 2]]
+    assert first > 0.2
+    assert last < -0.2
+    assert 0 < found["crossing"].values[0] < 1
+    said = words(interpolation(results.open("estimate-crossing"), results.open("reconstruction")))
+    for part in ("n = 3 stimuli", "95 %", "simulated", "nothing propagates", "crossing", "null:"):
+        assert part in said, part
+
+
+def test_a_script_gives_the_protocol_s_scores(ran):
+    results = ran("interpolation", **{"conditions.between.perturb.weight": [0, 0.5, 1]})
+    same = {k: v for k, v in SMALL.items() if k not in ("stimuli.n", "figures")}
+    chain = isi.load_chain("phantom", seed=7, set=same, store=results.folder.parent / "store")
+    stimuli = chain.stimuli(split="test", n=3)
+    half = chain.perturb(chain.encode(stimuli), kind="interpolate", weight=0.5)
+    made = chain.decode(half)
+    metrics = ["pixcorr", {"kind": "to_partner", "score": "pixcorr"}]
+    own = isi.score(made, stimuli, metrics, perturbed=half)["value"]
+    kept = results.open("score")["value"].sel(condition="between/weight 0.5")
+    for metric in ("pixcorr", "pixcorr to partner"):
+        np.testing.assert_array_equal(own.sel(metric=metric), kept.sel(metric=metric))
+    rows = xr.load_dataset(results.folder / "score.nc")
+    from insilico.statistics.crossing import Crossing
+
+    again = Crossing(of="between", scores={"pixcorr": "pixcorr to partner"}, seed=7)(rows)
+    stored = results.open("estimate-crossing").sel(metric="pixcorr")
+    np.testing.assert_array_equal(again["effect"][:, 0], stored["effect"])
+
+
+MISTAKES = {
+    "a partner of nothing": (
+        "interpolation",
+        {"conditions.intact": {}},
+        "needs a partner of each stimulus",
+    ),
+    "no such metric": (
+        "microstimulation",
+        {"statistics.raised.scores": {"face": "names a fase"}},
+        "unknown score 'names a fase'",
+    ),
+    "one level": (
+        "masking_ratio",
+        {"conditions.masked.perturb.region": ["yeo7:Vis", "yeo7:Default"]},
+        "is no curve of one region",
+    ),
+    "a read-out of a mask": (
+        "masking_ratio",
+        {"conditions.measured.perturb": {"kind": "mask", "fraction": 0.5}},
+        "name a condition that is not",
+    ),
+    "tokens of what": ("masking_ratio", {"statistics.tokens.tokens": "words"}, "clip_voxels"),
+    "an unknown mode": (
+        "microstimulation",
+        {"conditions.alone.perturb.elsewhere": "quiet"},
+        "silence",
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "changes", "message"), MISTAKES.values(), ids=MISTAKES)
+def test_mistakes_are_told_before_any_work(name, changes, message):
+    found = mistakes(name, changes)
+    assert any(message in line for line in found), found
+
+
+@pytest.mark.parametrize("name", ["microstimulation", "masking_ratio", "interpolation"])
+def test_nsd_lacks_nothing_but_files(name, monkeypatch):
+    monkeypatch.delenv("INSILICO_NSD", raising=False)
+    found = mistakes(name, {"preset": "nsd-subj01"})
+    absent = ("where is NSD", "no such file", "no weights of", "labels of areas", "are not here")
+    assert found
+    assert all(any(word in line for word in absent) for line in found), found
