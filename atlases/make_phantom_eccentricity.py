@@ -1,4 +1,4 @@
-"""Make ``phantom_eccentricity.npz``: bands of eccentricity of the phantom's average brain, in V1-V4.
+"""Make ``phantom_eccentricity.npz``: bands of eccentricity of the phantom's average V1 to V4.
 
 The bands are those of NSD's prf-eccrois. Subjects' own charts are warped: a vertex's own receptive
 field lies up to a band beside its label, as those of people do beside an atlas.

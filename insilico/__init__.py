@@ -79,4 +79,4 @@ def _version() -> str:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *NAMES])
+    return sorted(["__all__", "__doc__", "__version__", *NAMES])

@@ -200,7 +200,7 @@ class Chain:
         chain = {**self._chain(), "decoder": decoder}
         step = patterns.decoder(self.planner, chain)
         first, *beside = takes(step)
-        adapts = first == "response" and place_of(response) != "voxel"
+        adapts = first != patterns.ID and place_of(response) != "voxel"
         voxels = self.adapt(response) if adapts else response
         made = carried(step(voxels, *self._beside(beside, chain, stimuli)), voxels)
         for section in filter(self._has, ONWARD):
@@ -291,6 +291,26 @@ def perturb(
     return carried(build("perturb", spec)(response, training, leverage), response)
 
 
+def _require_all(specs: list[dict[str, Any]], given: Mapping[str, Any]) -> None:
+    """Raise unless every score can be computed: name all that is wrong, and what could be."""
+    wrong: list[str] = []
+    right = []
+    for spec in specs:
+        found = [message for _, message in complaints("scores", spec, ("scores",))]
+        if not found:
+            step = build("scores", spec)
+            lacking = [name for name in takes(step) if given[name] is None]
+            found = [f"{step.kind} needs {NEEDED[name]}" for name in lacking]
+        wrong += found
+        right += [] if found else [spec if len(spec) > 1 else spec["kind"]]
+    if not wrong:
+        return
+    if len(specs) == 1:
+        raise ProtocolError("; ".join(wrong))
+    could = f"what could be computed: {right}" if right else "none of the others can be computed"
+    raise ProtocolError("\n".join([*dict.fromkeys(wrong), could]))
+
+
 NEEDED = {
     "measured": "the measured response to the same stimuli: measured=chain.record(stimuli)",
     "captioned": "the captioner's words on the stimuli: captioned=chain.caption(stimuli)",
@@ -331,18 +351,14 @@ def score(
     Raises
     ------
     ProtocolError
-        An unknown score or parameter, or an input that a score needs and is not given.
+        That names every unknown score or parameter, every file that is missing and every input
+        that is not given; and what could be computed.
     """
     metrics = [metrics] if isinstance(metrics, (str, Mapping)) else list(metrics)
     specs = [spec for one in metrics for spec in expanded(one)]
     given: dict[str, Any] = {"reconstruction": reconstruction, "stimuli": stimuli}
     given |= {"measured": measured, "captioned": captioned, "perturbed": perturbed}
-    for spec in specs:
-        _refuse("scores", spec)
+    _require_all(specs, given)
     steps = [build("scores", spec) for spec in specs]
-    for step in steps:
-        lacking = [name for name in takes(step) if given[name] is None]
-        if lacking:
-            raise ProtocolError(f"{step.kind} needs {NEEDED[lacking[0]]}")
     made = [step(*(given[name] for name in takes(step))) for step in steps]
     return side_by_side([carried(one, reconstruction) for one in made])

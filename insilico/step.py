@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -91,6 +92,12 @@ class Step(BaseModel, metaclass=_Made):
         return None
 
 
+@cache
+def _offered(group: str) -> dict[str, str]:
+    """Return the kinds that installed packages add; reading what is installed takes a while."""
+    return {point.name: point.value for point in entry_points(group=group)}
+
+
 @dataclass(frozen=True)
 class Registry(Mapping[str, Any]):
     """The kinds of one room, addressed by strings and imported when asked for.
@@ -105,8 +112,7 @@ class Registry(Mapping[str, Any]):
 
     def addresses(self) -> dict[str, str]:
         """Return ``{kind: "module:Class"}``, entry points included."""
-        found = {point.name: point.value for point in entry_points(group=f"insilico.{self.room}")}
-        return {**found, **self.kinds}
+        return {**_offered(f"insilico.{self.room}"), **self.kinds}
 
     def __getitem__(self, kind: str) -> Any:
         addresses = self.addresses()
@@ -243,6 +249,8 @@ def in_bytes(size: int | str) -> int:
     ------
     ParameterError
     """
+    if isinstance(size, str) and size.strip().isdigit():
+        raise ParameterError(f"memory is '{size}', of what? Write {size.strip()}GB or another unit")
     found = SIZE.fullmatch(str(size).strip())
     count = int(float(found[1]) * UNITS[found[2].upper()]) if found else 0
     if count < 1:

@@ -6,6 +6,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
+from insilico import step
 from insilico.errors import ParameterError
 from insilico.step import (
     Registry,
@@ -40,18 +41,26 @@ class Point:
     name, value = "double", f"{__name__}:Scale"
 
 
-def test_other_packages_extend_a_room_by_entry_points(monkeypatch):
-    asked = []
-    monkeypatch.setattr("insilico.step.entry_points", lambda group: asked.append(group) or [Point])
+@pytest.fixture
+def asked(monkeypatch):
+    """Let every room have one more kind, and return the groups that were asked for."""
+    groups = []
+    monkeypatch.setattr("insilico.step.entry_points", lambda group: groups.append(group) or [Point])
+    step._offered.cache_clear()
+    yield groups
+    step._offered.cache_clear()
+
+
+def test_other_packages_extend_a_room_by_entry_points(asked):
     assert list(REGISTRY) == ["double", "scale"]
     assert REGISTRY.build({"kind": "double", "factor": 4}) == Scale(factor=4.0)
-    assert set(asked) == {"insilico.toys"}
+    assert asked == ["insilico.toys"]  # what is installed is read once
 
 
 @pytest.mark.parametrize("room", ["encoders", "figures", "scores", "statistics", "stimuli"])
-def test_every_room_is_a_registry(room, monkeypatch):
+@pytest.mark.usefixtures("asked")
+def test_every_room_is_a_registry(room):
     kinds = importlib.import_module(f"insilico.{room}").KINDS
-    monkeypatch.setattr("insilico.step.entry_points", lambda group: [Point])
     assert kinds["double"].__qualname__ == "Scale"
     assert kinds.room == room
 

@@ -17,11 +17,13 @@ PHANTOM = "the phantom needs none of this: insilico run yeo7_gap"
 
 def doctor(arguments: argparse.Namespace) -> int:
     """Say what is there and usable; 1 if something is there and broken."""
-    broken = 0
+    from insilico.cli.weights import folder_of
+
+    broken, folder = 0, folder_of(arguments.weights)
     for title, lines in (
         ("NSD", _nsd(arguments.nsd)),
-        ("MindEye2's data files", _hub(arguments.hub)),
-        ("weights", _weights(arguments.weights)),
+        ("MindEye2's data files", _hub(folder)),
+        ("weights", _weights(folder)),
     ):
         print(title)
         for finding in lines:
@@ -41,28 +43,40 @@ def _nsd(given: Path | None) -> Iterator[Finding]:
     yield from of_nsd(root_of(given))
 
 
-def _hub(given: Path | None) -> Iterator[Finding]:
-    from insilico.recordings.inventory import of_hub
-    from insilico.spaces.nsd.hub import ACCESS, VARIABLE, root_of
+def _hub(folder: Path) -> Iterator[Finding]:
+    """Yield which subjects' data files lie beside the networks, as on the hub."""
+    from insilico.recordings.inventory import Finding, of_hub
+    from insilico.spaces.nsd.hub import ACCESS
 
-    if given is None and not os.environ.get(VARIABLE):
-        yield _unset("--hub", VARIABLE, ACCESS)
-        return
-    yield from of_hub(root_of(given))
+    found = list(of_hub(folder))
+    readers = "only 'recording: mindeye2' and stimuli of 'layout: mindeye2' read them"
+    about = f"not in {folder}; {readers}; {ACCESS}"
+    yield from found or [Finding("betas and trials", "missing", about)]
 
 
-def _weights(given: Path | None) -> Iterator[Finding]:
-    """Yield which networks of the decoder a folder of weights holds."""
+def _weights(folder: Path) -> Iterator[Finding]:
+    """Yield which networks of the decoder a folder of weights holds, and whether they are whole."""
+    from insilico.weights.authors import runs
+
+    models: list[str | None] = [*runs(folder)] or [None]
+    for model in models:
+        yield _network(folder, "mindeye2", model)
+    for network in ("unclip", "captioner"):
+        yield _network(folder, network)
+
+
+def _network(folder: Path, network: str, model: str | None = None) -> Finding:
     from insilico.errors import InsilicoError
     from insilico.recordings.inventory import Finding
-    from insilico.weights.folders import source
+    from insilico.weights.folders import sound, source
 
-    weights = "published" if given is None else str(given)
-    for network in ("mindeye2", "unclip", "captioner"):
-        try:
-            yield Finding(f"{weights} {network}", "usable", str(source(weights, network)))
-        except InsilicoError as error:
-            yield Finding(f"{weights} {network}", "missing", str(error))
+    state, what, weights = "missing", network, str(folder)
+    try:
+        source(weights, network, model)
+        state = "broken"
+        return Finding(what, "usable", str(sound(weights, network, model)))
+    except InsilicoError as error:
+        return Finding(what, state, str(error))
 
 
 def _unset(option: str, variable: str, source: str) -> Finding:

@@ -10,6 +10,7 @@ from typing import Any
 from insilico.cli import commands, gallery, weights
 from insilico.cli.doctor import doctor
 from insilico.cli.power import power
+from insilico.cli.validate import validate
 
 PRECISIONS = ("fp32", "fp16", "bf16")
 USAGE = """\
@@ -20,6 +21,7 @@ examples:
   insilico list atlases                              names to use in protocols
   insilico draw gap                                  its figures again, nothing computed
   insilico power gap --effect -0.02                  how many stimuli does that effect need?
+  insilico validate --only spin                      does a test hold its error rate?
   insilico translate photo.jpg                       a photograph through the chain
   insilico translate "a red car on a road" --to image sound
   insilico train encoder mine.yaml --out mine        an encoder of your own responses
@@ -45,6 +47,7 @@ def parser() -> argparse.ArgumentParser:
     _add_translate(into)
     _add_draw(into)
     _add_power(into)
+    _add_validate(into)
     gallery.add(_command(into, "index", gallery.index, "embed a gallery for the decoder nearest"))
     _add_fetch(into)
     _add_train(into)
@@ -136,6 +139,20 @@ def _add_power(into: Any) -> None:
     parser.add_argument("--seed", type=int, default=0)
 
 
+def _add_validate(into: Any) -> None:
+    about = "count the errors of every test and interval on known truth; 1 if one is off"
+    parser = _command(into, "validate", validate, about)
+    parser.add_argument("--full", action="store_true", help="over all vertices: hours")
+    names = "checks, by name or its first word (all)"
+    parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help=names)
+    parser.add_argument("--n", type=_count, help="experiments of each check (its own number)")
+    parser.add_argument("--seed", type=int, default=0)
+    where = "page (.md) or batches (.csv); what its .csv holds is not done again"
+    parser.add_argument("--out", type=Path, metavar="FILE", help=where)
+    about = "do everything again, whatever the batches hold"
+    parser.add_argument("--overwrite", action="store_true", help=about)
+
+
 def _add_fetch(into: Any) -> None:
     parser = _command(into, "fetch", commands.fetch, "download published atlases into the cache")
     parser.add_argument("what", choices=("atlases",))
@@ -184,9 +201,8 @@ def _add_doctor(into: Any) -> None:
     about = "say which published data and weights are here and usable"
     parser = _command(into, "doctor", doctor, about)
     parser.add_argument("--nsd", type=Path, metavar="ROOT", help="NSD's folder (INSILICO_NSD)")
-    where = "folder of MindEye2's data files (INSILICO_MINDEYE2)"
-    parser.add_argument("--hub", type=Path, metavar="ROOT", help=where)
-    parser.add_argument("--weights", type=Path, metavar="ROOT", help="folder of networks")
+    where = "folder of published networks, and of MindEye2's data files (INSILICO_WEIGHTS)"
+    parser.add_argument("--weights", type=Path, metavar="ROOT", help=where)
 
 
 def _add_weights(into: Any) -> None:
@@ -194,6 +210,8 @@ def _add_weights(into: Any) -> None:
     group = _command(into, "weights", weights.names, about)
     actions = group.add_subparsers(title="actions", required=True, metavar="ACTION")
     listed = _command(actions, "list", weights.names, "list the published files and their state")
+    about = "only what this NSD subject takes, with totals and the address of each missing file"
+    listed.add_argument("--subject", type=_count, metavar="N", help=about)
     about = "read all that is here, tell what is missing; 1 if one is damaged or was changed"
     check = _command(actions, "check", weights.check, about)
     for action in (listed, check):

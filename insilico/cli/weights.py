@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 
 def names(arguments: argparse.Namespace) -> int:
     """List the published files, and which of them are here."""
-    from insilico.weights.inventory import inventory, table
+    from insilico.weights.inventory import inventory, table, totals
 
-    root = _root(arguments.folder)
+    root = folder_of(arguments.folder)
+    there = inventory(root, arguments.subject)
     print(f"published weights in {root}")
-    print(table(inventory(root)))
+    print(table(there))
+    if arguments.subject is not None:
+        print(totals(there))
     return 0
 
 
@@ -22,7 +26,7 @@ def check(arguments: argparse.Namespace) -> int:
     from insilico.step import computing
     from insilico.weights.inventory import examined, table, told
 
-    root = _root(arguments.folder)
+    root = folder_of(arguments.folder)
     with watcher() as watch, computing(progress=watch.news):
         there = examined(root, tuple(arguments.accept))
     print(f"published weights in {root}")
@@ -96,12 +100,23 @@ def where(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _root(folder: Path | None) -> Path:
-    from insilico.errors import WeightsError
-    from insilico.weights.folders import published_root
+def folder_of(given: Path | None) -> Path:
+    """Return the weights folder given, that of the environment, or the user's cache.
 
-    if folder is None:
-        return published_root()
-    if not folder.expanduser().is_dir():
-        raise WeightsError(f"no folder {folder}")
-    return folder.expanduser()
+    Raises
+    ------
+    WeightsError
+        If one is named that is not there.
+    """
+    from insilico.errors import WeightsError
+    from insilico.weights.folders import ROOT, published_root
+
+    folder = published_root() if given is None else given.expanduser()
+    named = given is not None or os.environ.get(ROOT)
+    if named and not folder.is_dir():
+        how = f" ({ROOT})" if given is None else ""
+        raise WeightsError(
+            f"no folder {folder}{how}; name the one with unclip6_epoch0_step110000.ckpt and "
+            f"train_logs/, or make it for them"
+        )
+    return folder

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import GPT2Config, GPT2Model, Wav2Vec2Config, Wav2Vec2Model
 
 from insilico.encoders.alignment import align, clip_frames, even_spans
 from insilico.encoders.slowfast import SlowFast, SlowFastConfig
@@ -90,6 +89,8 @@ class SoundStream(nn.Module):
     """
 
     def __init__(self, sizes: Mapping[str, Any], window_s: float, tr_s: float) -> None:
+        from transformers import Wav2Vec2Config, Wav2Vec2Model
+
         super().__init__()
         config = Wav2Vec2Config(**{"apply_spec_augment": False, "layerdrop": 0.0, **sizes})
         self.window, self.tr_s = round(window_s * SAMPLING_RATE_HZ), tr_s
@@ -136,6 +137,8 @@ class TextStream(nn.Module):
     """
 
     def __init__(self, sizes: Mapping[str, Any], tr_s: float) -> None:
+        from transformers import GPT2Config, GPT2Model
+
         super().__init__()
         config = GPT2Config(**{"use_cache": False, **sizes})
         self.tr_s = tr_s

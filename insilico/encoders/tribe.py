@@ -6,6 +6,7 @@ Row semantics: https://github.com/facebookresearch/tribev2, ``TribeModel.predict
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -101,7 +102,7 @@ def _from_files(
 
 def files_of(path: Path, segments: Any = None) -> tuple[Path, Any]:
     """Return the files of predictions and segments, where `path` may be their folder."""
-    path = path.expanduser()
+    path = _expanded(path)
     preds = path / PREDS if path.is_dir() else path
     table = preds.with_name(SEGMENTS) if segments is None else segments
     table = Path(table).expanduser() if isinstance(table, str | Path) else table
@@ -109,6 +110,20 @@ def files_of(path: Path, segments: Any = None) -> tuple[Path, Any]:
         if isinstance(file, Path) and not file.is_file():
             raise StoreError(f"{file}: no such file; predictions of TRIBE v2 are {FILES}")
     return preds, table
+
+
+def _expanded(path: Path) -> Path:
+    """Return a path whose first part may be a variable of the environment, as ``$NAME``."""
+    first, *rest = path.parts or ("",)
+    if not first.startswith("$"):
+        return path.expanduser()
+    folder = os.environ.get(first[1:])
+    if not folder:
+        raise StoreError(
+            f"{path}: {first[1:]} is not set; set it to the folder of TRIBE v2's predictions for "
+            f"these pictures: {FILES}"
+        )
+    return Path(folder, *rest).expanduser()
 
 
 class Tribe(Step):
@@ -121,7 +136,7 @@ class Tribe(Step):
     ----------
     file : str, optional
         Folder with preds.npy and segments.csv, or the file of predictions; timelines are stimulus
-        ids. Without it, TRIBE v2 is run.
+        ids. It may begin with a variable, as ``$INSILICO_TRIBE``. Without it, TRIBE v2 is run.
     segments : str, optional
         File of the segments; by default segments.csv beside the predictions.
     order : {"lh,rh", "rh,lh"}

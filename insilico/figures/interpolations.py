@@ -64,7 +64,7 @@ def _panel(axes: Any, one: xr.Dataset) -> None:
     said = (
         f"crossing {where:.2f}\n[{low:.2f}, {high:.2f}]\n"
         f"width {width[0]:.2f}\n[{width[1]:.2f}, {width[2]:.2f}]\n"
-        f"rank r {falls:.2f}, p = {p:.1g}"
+        f"rank r {falls:.2f}\np = {p:.1g}"
     )
     axes.text(0.02, 0.5, said, transform=axes.transAxes, fontsize=5.2, va="center")
     axes.axhline(float(one["chance"]), color=INK, linewidth=0.7, linestyle=(0, (1, 2)))

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import xarray as xr
 
+from insilico.job import Job
 from insilico.protocol.steps import build
 from insilico.schema import check
 from insilico.spaces import fsaverage5
 from insilico.step import Step
+
+if TYPE_CHECKING:
+    from insilico.protocol.plan import Planner
 
 
 class Calibrated(Step):
@@ -62,3 +66,10 @@ def _cortex(target: xr.Dataset) -> xr.Dataset:
     own = own.drop_vars("vertex", errors="ignore")
     attrs = {**own.attrs, "space": f"{own.attrs['subject']} cortex"}
     return own.rename(vertex="voxel").assign_attrs(attrs)
+
+
+def calibrated(planner: Planner, prediction: Job) -> Job:
+    """Return the job of the average prediction calibrated to the subject's own vertices."""
+    chain = planner.chain()
+    step = Calibrated.by(planner.step("adapter", chain["adapter"]))
+    return planner.job("calibrate", step, prediction, *planner.pairs(chain, "fsaverage5"))

@@ -98,7 +98,7 @@ class Pictures(Step):
 def branch(planner: Planner, row: Row, shown: Job) -> Branch:
     """Return the jobs of a condition whose source is a pattern; nothing is scored."""
     pattern = planner.perturbed(row, rest(planner, row.chain))
-    adapts = "response" in takes(decoder(planner, row.chain)) and "adapter" in row.chain
+    adapts = takes(decoder(planner, row.chain))[0] != ID and "adapter" in row.chain
     given = planner.adapted(row, pattern) if adapts else pattern
     return Branch(row, shown, None, planner.decoded(row, given, shown), ())
 
@@ -110,10 +110,11 @@ def rest(planner: Planner, chain: dict[str, Spec]) -> Job:
 
 def decoder(planner: Planner, chain: dict[str, Spec]) -> Step:
     """Return the decoder of a chain; a search asks the chain's encoder if it names no other."""
-    spec = chain["decoder"]
-    if "encoder" in kinds("decoder")[spec["kind"]].model_fields:
-        spec = {"encoder": planner.step("encoder", chain["encoder"]).identity(), **spec}
-    return planner.step("decoder", spec, seeded=True)
+    step = planner.step("decoder", chain["decoder"], seeded=True)
+    if "encoder" not in type(step).model_fields or "encoder" in chain["decoder"]:
+        return step
+    encoder = planner.step("encoder", chain["encoder"]).identity()
+    return planner.step("decoder", {"encoder": encoder, **chain["decoder"]}, seeded=True)
 
 
 def beside(planner: Planner, what: str, chain: dict[str, Spec]) -> Job:

@@ -18,10 +18,10 @@ from insilico.protocol.half import Half
 from insilico.protocol.inputs import INPUTS, JOBS, meant
 from insilico.protocol.join import Join, Subjects
 from insilico.protocol.model import CHAIN, ONWARD, Protocol, Spec
-from insilico.protocol.own import Calibrated
+from insilico.protocol.own import calibrated
 from insilico.protocol.regions import bound
 from insilico.protocol.resolved import resolved
-from insilico.protocol.shown import AsShown
+from insilico.protocol.shown import captioned
 from insilico.protocol.steps import build, called, takes
 from insilico.protocol.told import asked, fields, told
 from insilico.protocol.told import shown as name_of
@@ -129,12 +129,6 @@ class Planner:
         step, name = Drawn(n=n, seed=draw), f"draw {n} of {name_of(shown)}"
         return [self.job(name, step, one) for one in (source, target)]
 
-    def calibrated(self, prediction: Job) -> Job:
-        """Return the job of the average prediction calibrated to the subject's own vertices."""
-        chain = self._chain()
-        step = Calibrated.by(self.step("adapter", chain["adapter"]))
-        return self.job("calibrate", step, prediction, *self.pairs(chain, "fsaverage5"))
-
     def background(self, chain: Mapping[str, Spec], source: str) -> list[Job]:
         """Return the job of responses to training stimuli, for fills that are means."""
         if "pairs" not in chain.get("adapter", {}):
@@ -195,12 +189,6 @@ class Planner:
         made = self.decoded(row, voxels, shown)
         return Branch(row, shown, response, made, self._scores(row, made, shown, response))
 
-    def captioned(self, captioner: Spec, shown: Job) -> Job:
-        """Return the job of the captioner's words on the stimuli themselves."""
-        pictures = self.job(f"as shown {name_of(shown)}", AsShown(), shown)
-        step = self.step("captioner", captioner, seeded=True)
-        return self.job(f"caption {name_of(shown)}", step, pictures)
-
     def _measured(self, row: Row, shown: Job) -> tuple[Job, Job | None]:
         recording = row.chain["recording"]
         voxels = self.perturbed(row, self.recorded(recording, shown, "voxels", "keep"))
@@ -233,7 +221,7 @@ class Planner:
         if what == "measured":
             return self.recorded(row.chain["recording"], shown, "voxels", "keep")
         if what == "captioned":
-            return self.captioned(row.chain["captioner"], shown)
+            return captioned(self, row.chain["captioner"], shown)
         raise TypeError(
             f"a score cannot be given '{what}': reconstruction, stimuli, perturbed, measured or "
             "captioned"
@@ -281,9 +269,9 @@ class Planner:
         if what == "prediction":
             return self.encoded(own, stimuli)
         if what == "calibrated":
-            return self.calibrated(self.encoded(encoder, stimuli))
+            return calibrated(self, self.encoded(encoder, stimuli))
         if what == "adapted":
-            return self.adapted_by(self._chain(), name_of(stimuli), self.encoded(own, stimuli))
+            return self.adapted_by(self.chain(), name_of(stimuli), self.encoded(own, stimuli))
         if what in ("measured", "voxels"):
             space = "fsaverage5" if what == "measured" else "voxels"
             return self.recorded(recording, stimuli, space, "keep")
@@ -296,16 +284,16 @@ class Planner:
     def _of_chain(self, what: str) -> Job | None:
         """Return the job of something fitted, whatever a statistic shows."""
         if what == "adapter":
-            return self.fitted(self._chain())
+            return self.fitted(self.chain())
         if what == "training":
-            return self.background(self._chain(), "encoder")[0]
+            return self.background(self.chain(), "encoder")[0]
         if what == "entry":
             step = self.step("decoder", self.protocol.decoder or {}, seeded=True)
-            fitted = self.fitted(self._chain())
+            fitted = self.fitted(self.chain())
             return self.job("entry of the decoder", step, fitted, method="entry_of")
         return None
 
-    def _chain(self) -> dict[str, Spec]:
+    def chain(self) -> dict[str, Spec]:
         """Return the sections of the chain that no condition has changed."""
         return {s: spec for s in CHAIN if (spec := getattr(self.protocol, s)) is not None}
 

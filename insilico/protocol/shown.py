@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import xarray as xr
 
 from insilico.errors import SchemaError, listed
+from insilico.job import Job
+from insilico.protocol.model import Spec
+from insilico.protocol.told import shown as name_of
 from insilico.schema import check
 from insilico.step import Step
+
+if TYPE_CHECKING:
+    from insilico.protocol.plan import Planner
 
 
 class AsShown(Step):
@@ -32,3 +38,11 @@ class AsShown(Step):
         made = made.drop_vars([name for name in made.coords if name not in ("stimulus", "draw")])
         said = {"decoder": "none: the stimuli as they were shown", "seed": 0}
         return check(made.assign_attrs({**kept, **said}), "reconstruction")
+
+
+def captioned(planner: Planner, captioner: Spec, shown: Job) -> Job:
+    """Return the job of the captioner's words on the stimuli themselves."""
+    name = name_of(shown)
+    pictures = planner.job(f"as shown {name}", AsShown(), shown)
+    step = planner.step("captioner", captioner, seeded=True)
+    return planner.job(f"caption {name}", step, pictures)

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from insilico.errors import InsilicoError, not_one_of
 from insilico.protocol.document import Loc
+from insilico.scores.settings import SETTINGS
 from insilico.step import Registry, Step, in_words
 
 ROOMS = {
@@ -68,7 +69,9 @@ def complaints(
         return
     if not isinstance(spec["kind"], str) or spec["kind"] not in registry.addresses():
         what = f"kind of {section}" if section != "scores" else "score"
-        yield (*loc, "kind"), not_one_of(what, spec["kind"], registry)
+        table = section == "scores" and str(spec["kind"]) in SETTINGS
+        hint = f"; a whole table is written {{protocol: {spec['kind']}}}" if table else ""
+        yield (*loc, "kind"), not_one_of(what, spec["kind"], registry) + hint
         return
     step = registry[spec["kind"]]
     own = {k: v for k, v in parameters(section, spec).items() if k != "kind"}

@@ -31,7 +31,7 @@ class MindEye2Betas(Step):
     Attributes
     ----------
     root : path, optional
-        Folder of the hub's files; by default that of the environment variable INSILICO_MINDEYE2.
+        Folder of the hub's files; by default that of the environment variable INSILICO_WEIGHTS.
     nsd : path
         NSD's folder, whose nsdgeneral mask says where the voxels are; the file of betas does not.
         By default INSILICO_NSD.

@@ -16,6 +16,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 from insilico.errors import SchemaError, listed
 from insilico.schema import check
 from insilico.scores.score import Score, n_way, top1
+from insilico.scores.similarity import similarities
 from insilico.spaces.tokens import ImageTokens, Preprocessing
 from insilico.step import generator
 
@@ -46,6 +47,7 @@ class ImageFromBrain(Score):
     """
 
     kind: ClassVar[str] = "retrieval_image_from_brain"
+    version: ClassVar[int] = 3
     definition: ClassVar[str] = (
         "given the brain's tokens, the share of pools in which its own image is nearest by cosine "
         "(the authors' 'bwd')"
@@ -53,7 +55,6 @@ class ImageFromBrain(Score):
     needs: ClassVar[tuple[str, str]] = ("tokens", "tokens_voxels")
     given: ClassVar[str] = "brain"
     keeps: ClassVar[str] = "clip_voxels"
-    version: ClassVar[int] = 2
     pool: int = Field(300, ge=2)
     form: Literal["items", "pools"] = "items"
     draws: PositiveInt = 30
@@ -115,7 +116,7 @@ class ImageFromBrain(Score):
                 f"{self.kind}: tokens of {images.shape[1]} numbers are held against tokens_voxels "
                 f"of {brains.shape[1]}: embed the stimuli with the CLIP that the decoder aims at"
             )
-        cosines = images @ brains.T
+        cosines = similarities(images, brains, centred=False)
         given = cosines.T if self.given == "brain" else cosines
         if self.form == "pools":
             return self._over_pools(given, reconstruction)

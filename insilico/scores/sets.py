@@ -129,6 +129,10 @@ class Fid(SetScore):
         return float(np.polyfit(1 / sizes, found, 1)[1]), float("nan")
 
 
+SUBSET = 50
+"""Pictures of a subset below which a kernel distance carries a warning."""
+
+
 class Kid(SetScore):
     """Kernel distance of the features of two sets, unbiased: it may fall below zero.
 
@@ -137,7 +141,8 @@ class Kid(SetScore):
     features, weights, protocol, allow_small
         See `SetScore`.
     subset, subsets : int
-        Pictures in a subset, and their number; the mean over them is the score.
+        Pictures in a subset, and their number; the mean over them is the score. Below 50 pictures
+        it carries a `warning`.
     seed : int
         Of the subsets.
     """
@@ -146,13 +151,22 @@ class Kid(SetScore):
     definition: ClassVar[str] = (
         "unbiased squared maximum mean discrepancy, kernel (x.y / p + 1)^3, mean over subsets"
     )
-    subset: Annotated[int, Field(ge=2)] = 50
+    subset: Annotated[int, Field(ge=2)] = SUBSET
     subsets: Annotated[int, Field(ge=2)] = 100
     seed: NonNegativeInt = 0
 
     def least(self, width: int) -> tuple[int, str]:
         """Return twice the size of a subset."""
         return 2 * self.subset, f"subsets of {self.subset} are nearly the same below"
+
+    def _warned(self, n: int, width: int) -> str:
+        said = super()._warned(n, width)
+        few = (
+            f"subsets of {self.subset} pictures, fewer than {SUBSET}: the number is of these few "
+            f"pictures, and its error, over subsets of the same ones, does not tell how far other "
+            f"pictures' would lie; compare it with no other"
+        )
+        return "; ".join(filter(None, [said, few if self.subset < SUBSET else ""]))
 
     def between(self, shown: np.ndarray, made: np.ndarray, draw: int) -> tuple[float, float]:
         """Return the mean over subsets and its standard error over them."""

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
+from insilico.schema import short_digest
+
 BLOCK = 2**23
 """Numbers in a block of vectors (64 MB in double precision)."""
 
@@ -45,12 +47,28 @@ def similarities(
     ----------
     a : (n, p)
     b : (m, p), or its blocks one after the other
+
+    Notes
+    -----
+    Equal vectors have equal similarities, to the bit: a matrix product rounds columns differently,
+    and ties that it breaks are a decoder's luck.
     """
-    columns = []
+    columns, names = [], []
     for part in blocks(b) if isinstance(b, np.ndarray) else b:
         own = units(part, centred=centred).T
         columns.append(np.concatenate([units(rows, centred=centred) @ own for rows in blocks(a)]))
-    return np.concatenate(columns, axis=1)
+        names += _names(part)
+    return np.concatenate(columns, axis=1)[:, _firsts(names)][_firsts(_names(a))]
+
+
+def _names(vectors: np.ndarray) -> list[str]:
+    return [short_digest(row.tobytes()) for row in vectors]
+
+
+def _firsts(names: list[str]) -> list[int]:
+    """Return where each name stands first."""
+    first: dict[str, int] = {}
+    return [first.setdefault(name, k) for k, name in enumerate(names)]
 
 
 def matched(

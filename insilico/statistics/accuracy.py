@@ -14,7 +14,7 @@ from insilico.spaces import fsaverage5, regions
 from insilico.statistics.map_tests import against_elsewhere
 from insilico.statistics.measured import Measured, Source, measured_of, require_repeats
 from insilico.statistics.nulls import named
-from insilico.statistics.permutations import unit_columns
+from insilico.statistics.permutations import above_null, unit_columns
 from insilico.statistics.places import vertices
 from insilico.step import Step, generator
 
@@ -45,15 +45,12 @@ def permutation_test(
     Returns
     -------
     p, p_corrected : (region,)
-        Corrected by the maximum over regions, in units of the null's spread.
+        See `above_null`.
     """
     items = np.arange(products.shape[1])
     observed = np.einsum("kii->k", products)
     null = np.array([products[:, rng.permutation(items), items].sum(1) for _ in range(n)])
-    scale = null.std(0)
-    largest = (null / scale).max(1)
-    p = (1 + (null >= observed).sum(0)) / (1 + n)
-    return p, (1 + (largest[:, None] >= observed / scale).sum(0)) / (1 + n)
+    return above_null(observed, null)
 
 
 def bootstrap_correlations(

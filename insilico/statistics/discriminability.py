@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import combinations
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import xarray as xr
@@ -47,6 +47,7 @@ class Discriminability(Step):
     """
 
     kind: ClassVar[str] = "discriminability"
+    version: ClassVar[int] = 2
     of: tuple[str, ...] = Field(min_length=1)
     weights: str = "phantom"
     n: PositiveInt = 1000
@@ -119,10 +120,12 @@ class Discriminability(Step):
         self, reconstructions: tuple[xr.Dataset, ...], stage: str, variable: str, shared: bool
     ) -> dict[str, float]:
         versions = [self._versions(each[variable]) for each in reconstructions]
-        pairs = [a @ b.T for a, b in _pairs(versions, shared)]
-        similarity = np.mean([(pair + pair.T) / 2 for pair in pairs], axis=0)
+        parts = _pairs(versions, shared)
+        pairs = [versions[k][a] @ versions[m][b].T for (k, a), (m, b) in parts]
+        groups = [((k, a), (m, b)) if len(versions) == 1 else (k, m) for (k, a), (m, b) in parts]
         two_way = np.mean([(_two_way(p) + _two_way(p.T)) / 2 for p in pairs])
-        return {**self._tested(similarity, stage), "two_way": float(two_way), "pairs": len(pairs)}
+        found = self._tested(pairs, groups, stage)
+        return {**found, "two_way": float(two_way), "pairs": len(pairs)}
 
     def _versions(self, values: xr.DataArray) -> np.ndarray:
         """Return unit vectors, float32 (draw, stimulus, feature); one draw where none is drawn."""
@@ -143,13 +146,26 @@ class Discriminability(Step):
 
     # --- numbers ---
 
-    def _tested(self, similarity: np.ndarray, stage: str) -> dict[str, float]:
+    def _tested(
+        self, pairs: list[np.ndarray], groups: list[tuple[Any, Any]], stage: str
+    ) -> dict[str, float]:
+        """Return one stage's numbers from the cosines of each pair of versions, (n, n).
+
+        The stimuli of each version are permuted by themselves, all of its pairs alike. `groups`
+        names the versions of each pair: conditions, with all their draws, or draws of one.
+        """
+        similarity = np.mean([(pair + pair.T) / 2 for pair in pairs], axis=0)
         n = len(similarity)
         own = similarity.diagonal().astype(np.float64)
         others = (similarity.sum(1, dtype=np.float64) - own) / (n - 1)
         rng = generator(self.seed, "discriminability", stage)
-        orders = np.stack([rng.permutation(n) for _ in range(self.n)])
-        null = similarity[np.arange(n), orders].mean(1, dtype=np.float64)
+        versions = dict.fromkeys(one for pair in groups for one in pair)
+        orders = {one: rng.permuted(np.tile(np.arange(n), (self.n, 1)), axis=1) for one in versions}
+        drawn = [
+            pair[orders[a], orders[b]].mean(1, dtype=np.float64)
+            for pair, (a, b) in zip(pairs, groups, strict=True)
+        ]
+        null = np.mean(drawn, axis=0)
         (low,), (high,) = bca((own - others)[:, None], rng)
         return {
             "effect": float((own - others).mean()),
@@ -200,21 +216,25 @@ class Discriminability(Step):
         return f"reconstructions of {listed(self.of)}, with {how}"
 
 
-def _pairs(versions: list[np.ndarray], shared: bool) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return pairs of versions, (stimulus, feature) each; never two of the same noise if possible.
+Drawn = tuple[int, int]
+
+
+def _pairs(versions: list[np.ndarray], shared: bool) -> list[tuple[Drawn, Drawn]]:
+    """Return pairs of condition and draw; never two of the same noise if possible.
 
     Parameters
     ----------
     versions : list of (draw, stimulus, feature)
         One a condition. Equal draws of conditions share their noise where `shared`.
     """
+    draws = [[(k, a) for a in range(len(one))] for k, one in enumerate(versions)]
     if len(versions) == 1:
-        return list(combinations(versions[0], 2))
+        return list(combinations(draws[0], 2))
     found = []
-    for a, b in combinations(versions, 2):
-        every = [(i, j) for i in range(len(a)) for j in range(len(b))]
-        apart = [(i, j) for i, j in every if i != j] if shared else []
-        found += [(a[i], b[j]) for i, j in apart or every]
+    for one, other in combinations(draws, 2):
+        every = [(a, b) for a in one for b in other]
+        apart = [(a, b) for a, b in every if a[1] != b[1]] if shared else []
+        found += apart or every
     return found
 
 

@@ -14,6 +14,7 @@ from insilico.spaces import regions
 from insilico.statistics import jackknife
 from insilico.statistics.maps import with_maps
 from insilico.statistics.measured import Measured, Source, measured_of, require_repeats
+from insilico.statistics.permutations import above_null
 from insilico.step import Step, generator
 
 
@@ -131,10 +132,7 @@ class ExplainedVariance(Step):
         rng = generator(self.seed, "explained variance", "null")
         orders = [rng.permutation(len(x)) for _ in range(self.n)]
         null = np.array([_pooled(correlation(x[order], y), value, masks) for order in orders])
-        scale = null.std(0) + 1e-12
-        most = (null / scale).max(1)[:, None]
-        p = (1 + (null >= observed).sum(0)) / (1 + self.n)
-        return p, (1 + (most >= observed / scale).sum(0)) / (1 + self.n)
+        return above_null(observed, null)
 
 
 def _pooled(r: np.ndarray, value: np.ndarray, masks: np.ndarray) -> np.ndarray:

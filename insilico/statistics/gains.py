@@ -10,13 +10,76 @@ from pydantic import NonNegativeInt, PositiveInt
 
 from insilico.spaces import regions
 from insilico.statistics.accuracy import aligned, bootstrap_correlations
-from insilico.statistics.flips import sign_flip_test, smallest_p
+from insilico.statistics.flips import enumerated, signs, smallest_p
 from insilico.statistics.maps import with_maps
 from insilico.statistics.measured import Source
 from insilico.statistics.permutations import unit_columns
 from insilico.step import Step, generator
 
 MODELS = ("average", "subject")
+
+SWAPS, COLUMNS = 256, 2048
+"""Swaps and vertices that are gone through together."""
+
+
+def swap_test(
+    one: np.ndarray,
+    other: np.ndarray,
+    measured: np.ndarray,
+    regions: list[np.ndarray],
+    swaps: int,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Test whether two models predict as well, by swapping their responses to whole stimuli.
+
+    After each swap both models are correlated with the measurement anew. Flipping signs of the
+    stimuli's shares in the two correlations is no such test: correlations are scaled by all
+    stimuli together, and with responses that vertices share it found a gain in 20 to 30 % of
+    models that were equally good.
+
+    Parameters
+    ----------
+    one, other, measured : float32 (stimulus, vertex)
+        See `unit_columns`.
+    regions : list of bool (vertex,)
+    swaps : int
+        All 2^stimuli if they are no more.
+    rng : Generator
+
+    Returns
+    -------
+    p, p_corrected : (region,)
+        Two-sided; corrected by the maximum over regions in units of their spread.
+    """
+    turned = np.concatenate(list(signs(len(one), swaps, rng)))
+    chosen = ((1 - turned) / 2).astype(np.float32)  # 1 where `other` takes the place of `one`
+    gain = np.zeros((len(chosen), len(regions)))
+    for start in range(0, one.shape[1], COLUMNS):
+        part = slice(start, start + COLUMNS)
+        inside = np.stack([mask[part] for mask in regions], 1)
+        use = inside.any(1)
+        share = (inside[use] / np.stack([mask.sum() for mask in regions])).astype(np.float32)
+        columns = [x[:, part][:, use] for x in (one, other, measured)]
+        for first in range(0, len(chosen), SWAPS):
+            rows = slice(first, first + SWAPS)
+            gain[rows] += (_swapped(1 - chosen[rows], *columns)) @ share
+            gain[rows] -= (_swapped(chosen[rows], *columns)) @ share
+    size = np.abs(gain)
+    units, seen = size / (np.sqrt((gain**2).mean(0)) + 1e-12), 1 - 1e-6
+    alone = (size >= size[0] * seen).mean(0)
+    return alone, (units.max(1)[:, None] >= units[0] * seen).mean(0)
+
+
+def _swapped(
+    chosen: np.ndarray, one: np.ndarray, other: np.ndarray, measured: np.ndarray
+) -> np.ndarray:
+    """Return r of a mixture of two models with the measurement, (swap, vertex)."""
+    n, apart = len(one), other - one
+    total = one.sum(0) + chosen @ apart
+    square = (one * one).sum(0) + chosen @ (other * other - one * one)
+    product = (one * measured).sum(0) + chosen @ (apart * measured)
+    spread = np.sqrt(np.maximum(square - total * total / n, 0))
+    return np.divide(product, spread, out=np.zeros_like(product), where=spread > 1e-6)
 
 
 class EncodingGap(Step):
@@ -30,7 +93,7 @@ class EncodingGap(Step):
     ceiling : {"noise", "ncsnr"}
         Noise ceiling of the mean over repeats, from these (anova), or from NSD's ncsnr maps.
     n : int
-        Resamples of stimuli, and ten times as many sign flips.
+        Resamples of stimuli, and swaps of the models; all 2^stimuli swaps if they are fewer.
     seed : int
     """
 
@@ -97,11 +160,10 @@ class EncodingGap(Step):
             bootstrap_correlations(x, y, labels, count, self.n, self._rng("interval"))
             for x in units  # the same resamples: differences are paired
         ]
-        gain = (units[1] - units[0]) * y
-        each = np.stack([gain[:, mask].mean(1, dtype=np.float64) for mask in inside], axis=1)
-        p, corrected = sign_flip_test(each, 10 * self.n, self._rng("flips"))
+        p, corrected = swap_test(units[0], units[1], y, inside, self.n, self._rng("swaps"))
         low, high = np.percentile(drawn[1] - drawn[0], [2.5, 97.5], axis=0)
-        rows: dict[str, Any] = {"effect": each.sum(0), "ci_low": low, "ci_high": high}
+        effect = [(r[1] - r[0])[mask].mean() for mask in inside]
+        rows: dict[str, Any] = {"effect": effect, "ci_low": low, "ci_high": high}
         rows |= {"p": p, "p_corrected": corrected, "n": np.full(count, len(y))}
         for name, one, draws in zip(MODELS, r, drawn, strict=True):
             rows[name] = [one[mask].mean() for mask in inside]
@@ -110,15 +172,15 @@ class EncodingGap(Step):
         return rows | {"ceiling": [ceiling[mask].mean() for mask in inside]}
 
     def _about(self, stimuli: int, regions: int) -> dict[str, Any]:
-        flips = "all" if 2**stimuli <= 10 * self.n else str(10 * self.n)
+        swaps = "all" if enumerated(stimuli, self.n) else str(self.n)
         return {
             "statistic": "r of the subject's model minus r of the average subject's, mean over "
             "vertices",
-            "test": f"{flips} sign flips of stimuli, two-sided",
+            "test": f"{swaps} swaps of the models' responses to stimuli, two-sided",
             "null": "either model predicts a stimulus as well as the other",
             "correction": f"maximum of |t| over {regions} regions",
             "interval": f"95 % percentile, {self.n} resamples of stimuli",
-            "smallest_p": smallest_p(stimuli, 10 * self.n),
+            "smallest_p": smallest_p(stimuli, self.n),
         }
 
     def _rng(self, what: str) -> np.random.Generator:

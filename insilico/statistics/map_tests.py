@@ -154,8 +154,8 @@ def against_elsewhere(
     Returns
     -------
     contrast, p, p_corrected : (region,)
-        Corrected by the maximum over regions of the contrast in units of its null's spread. NaN
-        for a region without values.
+        Corrected by the maximum over regions of the contrast in units of its spread, over the
+        surrogates and the map itself. NaN for a region without values.
     """
     values = places.checked(values)
     observed = region_contrast(values, labels, regions)
@@ -163,7 +163,7 @@ def against_elsewhere(
     drawn = np.array([region_contrast(row, labels, regions) for block in made for row in block])
     p = (1 + (np.abs(drawn) >= np.abs(observed)).sum(0)) / (1 + n)
     with np.errstate(invalid="ignore", divide="ignore"):
-        scale = np.nanstd(drawn, axis=0)
+        scale = np.nanstd(np.vstack([observed, drawn]), axis=0)
         largest = np.nanmax(np.abs(drawn) / scale, axis=1)
         corrected = (1 + (largest[:, None] >= np.abs(observed) / scale).sum(0)) / (1 + n)
     known = np.isfinite(observed)

@@ -15,6 +15,7 @@ from insilico.spaces import regions
 from insilico.statistics import jackknife
 from insilico.statistics.ceilings import VARIANTS, ceiling, known, ncsnr, variances
 from insilico.statistics.maps import with_maps
+from insilico.statistics.permutations import above_null
 from insilico.statistics.repeats import PLACES, Repeats, standardised
 from insilico.step import Step, generator
 
@@ -41,7 +42,7 @@ class NoiseCeiling(Step):
     """
 
     kind: ClassVar[str] = "noise_ceiling"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 4
     own_labels: ClassVar[bool] = True
     spaces: ClassVar[tuple[str, ...]] = ("fsaverage5", "voxels")
     variant: str = "anova"
@@ -87,7 +88,7 @@ class NoiseCeiling(Step):
         effect = _means(value, masks)
         without, null = self._drawn(trials, images, masks)
         low, high = jackknife.interval(effect, without)
-        p, corrected = _tested(effect, null)
+        p, corrected = above_null(effect, null)
         rows = {
             "effect": effect,
             "ci_low": low,
@@ -183,14 +184,6 @@ class NoiseCeiling(Step):
 
 def _means(value: np.ndarray, masks: np.ndarray) -> np.ndarray:
     return np.array([np.nan_to_num(value[mask]).mean() for mask in masks])
-
-
-def _tested(observed: np.ndarray, null: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return p, and p corrected by the maximum over regions in units of the null's spread."""
-    above, scale = (null >= observed).sum(0), null.std(0) + 1e-12
-    most = ((null - null.mean(0)) / scale).max(1)[:, None]
-    beyond = (most >= (observed - null.mean(0)) / scale).sum(0)
-    return (1 + above) / (1 + len(null)), (1 + beyond) / (1 + len(null))
 
 
 def _without(block: np.ndarray, images: np.ndarray, group: np.ndarray) -> Iterator[Repeats]:

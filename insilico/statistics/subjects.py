@@ -18,7 +18,7 @@ from insilico.errors import SchemaError, listed
 from insilico.schema import check, place_of
 from insilico.spaces import atlases, regions
 from insilico.statistics.maps import with_maps
-from insilico.statistics.permutations import unit_columns
+from insilico.statistics.permutations import above_null, unit_columns
 from insilico.step import Step, generator
 
 BLOCK = 512
@@ -105,6 +105,7 @@ class CrossSubject(Step):
     """
 
     kind: ClassVar[str] = "cross_subject"
+    version: ClassVar[int] = 2
     by: str | None = None
     n: PositiveInt = 100
     seed: NonNegativeInt = 0
@@ -172,11 +173,9 @@ class CrossSubject(Step):
         adjusted = p.copy()
         null = np.stack(list(self._null(units, masks)))
         for position, name in enumerate(("leave_one_out", "pairwise")):
-            own, observed = null[..., position], _centre(each)[:, names.index(name)]
-            most = (own / own.std(0)).max(1)[:, None]
-            p[:, names.index(name)] = (1 + (own >= observed).sum(0)) / (1 + self.n)
-            beyond = (most >= observed / own.std(0)).sum(0)
-            adjusted[:, names.index(name)] = (1 + beyond) / (1 + self.n)
+            column = names.index(name)
+            found = above_null(_centre(each)[:, column], null[..., position])
+            p[:, column], adjusted[:, column] = found
         return p, adjusted
 
     def _null(self, units: np.ndarray, masks: np.ndarray) -> Iterator[np.ndarray]:

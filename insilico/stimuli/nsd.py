@@ -54,7 +54,7 @@ class NSDPictures(Step):
     layout : {"nsd", "mindeye2"}
         ``mindeye2`` takes pictures, 224 pixels wide, and splits from MindEye2's files in `hub`.
     hub : path, optional
-        By default that of the environment variable INSILICO_MINDEYE2.
+        By default that of the environment variable INSILICO_WEIGHTS.
     """
 
     kind: ClassVar[str] = "nsd"

@@ -16,7 +16,7 @@ from typing import Any
 from insilico.errors import WeightsError, listed, not_one_of
 from insilico.schema import short_digest
 from insilico.weights import records
-from insilico.weights.catalogue import PUBLISHED, Published
+from insilico.weights.catalogue import Published, published
 from insilico.weights.writing import whole_folder, write_tensors, written
 
 VERSION = 1
@@ -89,8 +89,14 @@ def source(root: Path, network: str, model: str | None = None) -> Path | None:
     return root / path if (root / path).is_file() else None
 
 
+def runs(root: Path) -> list[str]:
+    """Return the names of the training runs in a weights folder."""
+    pattern = CONVERSIONS["mindeye2"].path.format(model="*")
+    return sorted(path.parent.name for path in root.glob(pattern))
+
+
 def _run(root: Path, pattern: str, model: str | None) -> Path | None:
-    there = sorted(path.parent.name for path in root.glob(pattern.format(model="*")))
+    there = runs(root)
     if model is None:
         if len(there) > 1:
             raise WeightsError(f"{root} holds several models; name one as 'model': {listed(there)}")
@@ -116,15 +122,18 @@ def wanted(root: Path, network: str, model: str | None = None) -> str:
     path = READY[network][0] + "/" if network in READY else CONVERSIONS[network].path
     if "{model}" in path:
         path = path.format(model=model or "final_subj01_pretrained_40sess_24bs")
-    known = next((row for row in PUBLISHED if row.path == path), None)
+    known = published(path)
     about = described(known) if known else ""
-    return f". Published weights: put {path}{about} into {root}; see 'insilico weights list'"
+    lacks = known.lacks(root) if known and (root / path).is_dir() else []
+    what = f"{' and '.join(lacks)} into {root / path}" if lacks else f"{path}{about} into {root}"
+    halves = f"{path} is there and lacks files: " if lacks else "Published weights: "
+    return f". {halves}put {what}{about if lacks else ''}; see 'insilico weights list'"
 
 
 def described(row: Published) -> str:
-    """Return what a published file holds, its size and its source, in brackets."""
+    """Return what a published file holds, its size and its address, in brackets."""
     size = f", {written(row.size)}" if row.size else ""
-    return f" ({row.holds}{size}; from {row.source})"
+    return f" ({row.holds}{size}; from {row.address})"
 
 
 def digest(root: Path, path: Path) -> str:
@@ -185,20 +194,32 @@ def place(root: Path, network: str, path: Path) -> Path:
     return workroom(root) / f"{network}{run}-{digest(root, path)[:12]}"
 
 
-def examined(root: Path, network: str, path: Path) -> None:
-    """Raise if a published file cannot be converted: names and shapes are read, nothing is written.
+def examined(root: Path, network: str, path: Path, accept: bool = False) -> None:
+    """Raise if a published file cannot be converted: names and shapes are read, no digest.
+
+    Parameters
+    ----------
+    root, network, path
+        Weights folder, the network that is made of the file, and the file.
+    accept : bool
+        Take a file of any size.
 
     Raises
     ------
     WeightsError
-        If the file is damaged, holds code, or is of another model or subject.
+        If the file is damaged, far from its published size, holds code, or is of another model
+        or subject.
     """
-    if not place(root, network, path).is_dir():
-        _examined(network, path, digest(root, path))
+    room = records_room(root)
+    if records.unchanged(room, root, path) and place(root, network, path).is_dir():
+        return
+    records.require_sound(room, root, path, accept=accept)
+    state = path.stat()
+    _examined(network, path, state.st_size, state.st_mtime_ns)
 
 
 @lru_cache(maxsize=32)
-def _examined(network: str, path: Path, known: str) -> None:
+def _examined(network: str, path: Path, size: int, time: int) -> None:
     _conversion(network)(path, settings(path))
 
 

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from insilico.errors import WeightsError, listed
+from insilico.weights.wholeness import refuse_pointer
 
 HOLDERS = ("model_state_dict", "state_dict", "module", "model")
 """Under what names training programs keep the state dict; the first one found counts."""
@@ -27,6 +28,10 @@ WRAPPERS = ("module.", "_orig_mod.")
 AVERAGED = ("ema_state_dict", "model_ema", "state_dict_ema")
 MAGIC = 0x1950A86A20F9469CFC6C
 """The first number in torch's old format."""
+PICKLE = "data.pkl"
+"""The entry of torch's zip files that holds everything but the numbers."""
+PICKLES, COUNT = 5, 8
+"""Pickles before the numbers of an old file; bytes of the count before each storage."""
 AGAIN = "download it again, and compare its size with that of the hub"
 
 
@@ -84,6 +89,7 @@ def content(path: str | Path) -> Any:
     path = Path(path)
     if not path.is_file():
         raise WeightsError(f"no file {path}")
+    refuse_pointer(path)
     return _safetensors(path) if path.suffix == ".safetensors" else _torch(path)
 
 
@@ -130,6 +136,53 @@ def _restricted(path: Path, how: str) -> Any:
         raise _damaged(path, error) from error
 
 
+def require_whole(path: Path) -> None:
+    """Raise if a checkpoint of torch is cut off or names code; no tensor of it is read.
+
+    Read are the table of contents and the pickle of names; each storage must have its bytes.
+    """
+    from insilico.weights import unpickling
+
+    how = kind(path)
+    try:
+        lacking = _lacking_zip(path) if how == "zip" else _lacking_legacy(path)
+    except unpickling.Refused as error:
+        raise _code(path, error) from error
+    except Exception as error:  # broken pickles and archives raise errors of many kinds
+        raise _damaged(path, error) from error
+    if lacking:
+        raise WeightsError(f"{path} is cut off or damaged (no whole storage {lacking}); {AGAIN}")
+
+
+def _lacking_zip(path: Path) -> str:
+    """Return the first storage that the archive lacks or holds in part, or nothing."""
+    from insilico.weights.unpickling import Reader
+
+    with zipfile.ZipFile(path) as archive:
+        sizes = {info.filename: info.file_size for info in archive.infolist()}
+        entry = next(name for name in sizes if name.rpartition("/")[2] == PICKLE)
+        with archive.open(entry) as file:
+            reader = Reader(file)
+            reader.load()
+    room = entry.removesuffix(PICKLE) + "data/"
+    wanted = reader.storages.items()
+    return next((key for key, size in wanted if sizes.get(room + key, -1) < (size or 0)), "")
+
+
+def _lacking_legacy(path: Path) -> str:
+    """Return in words how far an old file goes if its storages do not fit in, or nothing."""
+    from insilico.weights.unpickling import Reader
+
+    size, needed = path.stat().st_size, 0
+    with path.open("rb") as file:
+        for _ in range(PICKLES):
+            reader = Reader(file)
+            reader.load()
+            needed += sum(COUNT + (held or 0) for held in reader.storages.values())
+        after = size - file.tell()
+    return f"of {needed} bytes: {after} are left" if after < needed else ""
+
+
 def _damaged(path: Path, error: Exception) -> WeightsError:
     reason = str(error).strip().partition("\n")[0] or type(error).__name__
     return WeightsError(f"{path} is cut off or damaged ({reason}); {AGAIN}")
@@ -144,7 +197,7 @@ def kind(path: Path) -> str:
             raise WeightsError(f"{path} is cut off: its table of contents is missing; {AGAIN}")
         with zipfile.ZipFile(path) as archive:
             names = [name.rpartition("/")[2] for name in archive.namelist()]
-        if "data.pkl" in names and "constants.pkl" not in names:
+        if PICKLE in names and "constants.pkl" not in names:
             return "zip"
         what = "a TorchScript program" if "constants.pkl" in names else "another kind of zip file"
         raise WeightsError(f"{path} is {what}, not a checkpoint of tensors")

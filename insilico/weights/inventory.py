@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 from insilico.errors import WeightsError, not_one_of
-from insilico.weights import authors, checkpoint, records
-from insilico.weights.catalogue import PUBLISHED, Published
+from insilico.weights import authors, records
+from insilico.weights.catalogue import PUBLISHED, Published, of_subject, published
 from insilico.weights.folders import ROOT, published_root
 from insilico.weights.writing import written
 
@@ -20,9 +21,13 @@ OWN = "a training run of your own"
 COLUMNS = ("file", "size", "state", "sha256", "holds")
 PLACED = ("mindeye2", "unclip", "converter", "blurry")
 """Networks that are made of one published file alone."""
-PICKLED = (".pth", ".pt", ".bin", ".ckpt", ".tar")
-SHORTEST = 0.95
-"""Of the published size: what is below is told, since a download may have broken off."""
+PARTS = {
+    "decoder": "decoder",
+    "scores": "scores of the published settings",
+    "data": "data of 'recording: mindeye2' (the presets read NSD's own)",
+}
+READ = ("*.safetensors", "*.bin")
+"""What is read of a folder of transformers."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,8 @@ class Found:
         Recorded digest, or empty.
     damage : str
         What is wrong with it, or empty.
+    lacks : str
+        What a folder that is there does not hold, or empty.
     """
 
     row: Published
@@ -45,11 +52,14 @@ class Found:
     present: bool
     sha256: str = ""
     damage: str = ""
+    lacks: str = ""
 
     @property
     def state(self) -> str:
         """One word for tables."""
-        return "damaged" if self.damage else "here" if self.present else "missing"
+        if self.damage or not self.present:
+            return "damaged" if self.damage else "missing"
+        return "partly" if self.lacks else "here"
 
     @property
     def size(self) -> str:
@@ -58,34 +68,38 @@ class Found:
             return written(self.path.stat().st_size)
         return written(self.row.size) if self.row.size else ""
 
-    @property
-    def short(self) -> bool:
-        """Whether a file is clearly smaller than the published one."""
-        size = self.row.size or 0
-        return self.present and self.path.is_file() and self.path.stat().st_size < SHORTEST * size
 
+def inventory(root: Path, subject: int | None = None) -> list[Found]:
+    """Return what lies in a weights folder, without reading any of it.
 
-def inventory(root: Path) -> list[Found]:
-    """Return what lies in a weights folder, without reading any of it."""
+    Parameters
+    ----------
+    root : path
+    subject : int, optional
+        Only what this NSD subject takes.
+    """
     known = records.recorded(authors.records_room(root))
-    made = []
-    for row in (*PUBLISHED, *_own(root)):
-        path = root / row.path
-        name = f"{row.path}{WHOLE}" if row.path.endswith("/") else row.path
-        digest = known.get(name, {}).get("sha256", "")
-        made.append(Found(row, path, path.exists(), digest))
-    return made
+    rows = [*PUBLISHED, *_own(root)] if subject is None else of_subject(subject)
+    return [_found(row, root, known) for row in rows]
+
+
+def _found(row: Published, root: Path, known: dict[str, dict[str, Any]]) -> Found:
+    path, folder = root / row.path, row.path.endswith("/")
+    digest = known.get(f"{row.path}{WHOLE}" if folder else row.path, {}).get("sha256", "")
+    lacks = " and ".join(row.lacks(root)) if path.is_dir() else ""
+    return Found(row, path, path.exists(), digest, lacks=lacks)
 
 
 def _own(root: Path) -> list[Published]:
-    known = {row.path for row in PUBLISHED}
     runs = sorted(p.relative_to(root).as_posix() for p in root.glob("train_logs/*/last.pth"))
     unlocks = "decoder mindeye2: betas -> CLIP tokens"
-    return [Published(run, f"MindEye2: {OWN}", unlocks) for run in runs if run not in known]
+    return [Published(run, f"MindEye2: {OWN}", unlocks) for run in runs if not published(run)]
 
 
 def examined(root: Path, accept: tuple[str, ...] = ()) -> list[Found]:
     """Return what lies in a weights folder, every file read and held against its record.
+
+    A file that could not be used is not read further, and its digest not recorded.
 
     Parameters
     ----------
@@ -111,10 +125,12 @@ def _name(root: Path, file: Path) -> str:
 
 
 def _files(found: Found) -> list[Path]:
-    """Return what is read of a published file or folder: of a folder, its safetensors."""
+    """Return what is read of a published file or folder: of a folder, its weights."""
     if found.path.is_file():
         return [found.path]
-    return sorted(found.path.glob("*.safetensors")) if found.present else []
+    if not found.present:
+        return []
+    return sorted(file for kind in READ for file in found.path.glob(kind))
 
 
 def _examined(found: Found, root: Path, accept: tuple[str, ...]) -> Found:
@@ -122,23 +138,22 @@ def _examined(found: Found, root: Path, accept: tuple[str, ...]) -> Found:
     try:
         for file in _files(found):
             renew = _name(root, file) in accept
+            _usable(root, file, renew)
             met = records.digest(room, root, file, anew=True, renew=renew)
             digest = met if file == found.path or file.name == WHOLE else digest
-            _usable(root, file)
     except WeightsError as error:
-        return Found(found.row, found.path, True, digest, str(error))
-    return Found(found.row, found.path, found.present, digest)
+        return replace(found, damage=str(error), sha256=digest)
+    return replace(found, sha256=digest)
 
 
-def _usable(root: Path, path: Path) -> None:
-    """Raise if what a file holds is code, or not the network that its place says."""
+def _usable(root: Path, path: Path, accept: bool) -> None:
+    """Raise if a file is damaged, far from its size, with code, or of another place's network."""
     name = path.relative_to(root).as_posix()
     for network in PLACED:
         if fnmatch(name, authors.CONVERSIONS[network].path.replace("{model}", "*")):
-            authors.examined(root, network, path)
+            authors.examined(root, network, path, accept)
             return
-    if path.suffix in PICKLED:
-        checkpoint.content(path)
+    records.require_sound(authors.records_room(root), root, path, accept=accept)
 
 
 def table(there: list[Found]) -> str:
@@ -157,24 +172,40 @@ def table(there: list[Found]) -> str:
 
 
 def told(there: list[Found]) -> str:
-    """Return what is damaged, what is smaller than published, and what missing files unlock."""
+    """Return what is damaged, what folders lack, and what missing files unlock."""
     lines = [f"damaged: {found.damage}" for found in there if found.damage]
     lines += [
-        f"note: {found.row.path} is {found.size}, published {written(found.row.size or 0)}: "
-        f"another file, or a download that broke off"
+        f"partly: {found.row.path} lacks {found.lacks}; get it from {found.row.address}"
         for found in there
-        if found.short and not found.damage
+        if found.lacks
     ]
     absent: dict[str, list[str]] = {}
     for found in there:
         if not found.present:
             size = f" ({found.size})" if found.size else ""
-            line = f"    {found.row.path}{size} from {found.row.source}"
+            line = f"    {found.row.path}{size} from {found.row.address}"
             absent.setdefault(found.row.unlocks, []).append(line)
     lines += ["missing, by what it unlocks:"] * bool(absent)
     for unlocks, files in absent.items():
         lines += [f"  {unlocks}{': any of' if len(files) > 1 else ''}", *files]
     return "\n".join(lines)
+
+
+def totals(there: list[Found]) -> str:
+    """Return what each part of a subject's files takes: downloads, conversions; and addresses."""
+    lines = []
+    for part in dict.fromkeys(found.row.part for found in there):
+        mine = [found for found in there if found.row.part == part]
+        every = sum(found.row.size or 0 for found in mine)
+        missing = sum(found.row.size or 0 for found in mine if not found.present)
+        converted = sum(found.row.converted for found in mine)
+        more = f", {written(converted)} more when converted at first use" if converted else ""
+        unknown = sum(found.row.size is None for found in mine)
+        and_ = f" and {unknown} of unknown size" if unknown else ""
+        lines.append(f"{PARTS[part]}: {written(every)}{and_}; {written(missing)} to download{more}")
+    absent = [found.row.address for found in there if not found.present]
+    lines += ["missing, to be had at:"] * bool(absent)
+    return "\n".join([*lines, *(f"  {address}" for address in absent)])
 
 
 def where() -> str:
@@ -188,7 +219,8 @@ def where() -> str:
             f"weights:   {root} ({how}{'' if root.is_dir() else '; not there yet'})",
             f"converted: {room} ({why}; {_free(room)} free)",
             f"digests:   {authors.records_room(root) / records.RECORD}",
-            "in protocols: decoder: {kind: mindeye2, weights: published, model: NAME}",
+            "in protocols: decoder: {kind: mindeye2, weights: published, model: NAME}, or "
+            "preset: nsd-subj01",
         ]
     )
 

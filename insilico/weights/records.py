@@ -15,7 +15,7 @@ from typing import Any
 
 from insilico.errors import WeightsError
 from insilico.step import progress
-from insilico.weights.wholeness import whole
+from insilico.weights.wholeness import sound, whole
 from insilico.weights.writing import write_json
 
 RECORD = "insilico-digests.json"
@@ -57,6 +57,21 @@ def recorded(room: Path) -> dict[str, dict[str, Any]]:
 _KEYS = ("sha256", "size", "mtime_ns")
 
 
+def unchanged(room: Path, root: Path, path: Path) -> bool:
+    """Return whether a file has the size and time that are recorded of it; it is not read."""
+    row, stamp = recorded(room).get(path.relative_to(root).as_posix()), path.stat()
+    return row is not None and (row["size"], row["mtime_ns"]) == (stamp.st_size, stamp.st_mtime_ns)
+
+
+def require_sound(room: Path, root: Path, path: Path, *, accept: bool = False) -> None:
+    """Raise for a file that is damaged, holds code, or is far from its published size.
+
+    A file that was recorded, or is to be, may have any size: its digest counts.
+    """
+    taken = accept or path.relative_to(root).as_posix() in recorded(room)
+    whole(path) if taken else sound(root, path)
+
+
 def digest(room: Path, root: Path, path: Path, *, anew: bool = False, renew: bool = False) -> str:
     """Return a file's SHA-256, and raise if it is not the one recorded.
 
@@ -74,7 +89,8 @@ def digest(room: Path, root: Path, path: Path, *, anew: bool = False, renew: boo
     Raises
     ------
     WeightsError
-        If the file is cut off, or was changed since it was first used.
+        If the file is cut off, holds code, was changed since it was first used, or is far from
+        its published size and was never accepted: then nothing is recorded.
     """
     name, stamp = path.relative_to(root).as_posix(), path.stat()
     if not (anew or renew):
@@ -93,7 +109,7 @@ def _compared(
     before = recorded(room).get(name)
     if before and not (anew or renew) and (before["size"], before["mtime_ns"]) == (size, time):
         return before["sha256"]
-    whole(root / name)
+    require_sound(room, root, root / name, accept=renew)
     met = sha256(root / name)
     if before and not renew and met != before["sha256"]:
         raise WeightsError(

@@ -38,6 +38,13 @@ INERT = {
 BUILTINS = ("builtins", "__builtin__")
 NUMPY = ("numpy.core.multiarray", "numpy._core.multiarray")
 
+STORAGES = {
+    "DoubleStorage": 8, "LongStorage": 8, "ComplexDoubleStorage": 16, "ComplexFloatStorage": 8,
+    "FloatStorage": 4, "IntStorage": 4, "HalfStorage": 2, "BFloat16Storage": 2, "ShortStorage": 2,
+    "CharStorage": 1, "ByteStorage": 1, "BoolStorage": 1, "UntypedStorage": 1,
+}  # fmt: skip
+"""Bytes of a number in each of torch's storages."""
+
 
 class Refused(Exception):
     """A pickle names code."""
@@ -86,6 +93,32 @@ class Unpickler(pickle.Unpickler):
         if known and name not in INERT.get(module, ()):
             raise Refused(f"{module}.{name}")
         return type(name.rpartition(".")[2], (Stub,), {"__module__": "insilico.weights.stubs"})
+
+
+class Reader(Unpickler):
+    """Follows a pickle as `Unpickler` does, and builds nothing: every name becomes a stub.
+
+    Attributes
+    ----------
+    storages : dict of str to int or None
+        Bytes that each storage of the file must have at least; None where its type is unknown.
+    """
+
+    def __init__(self, file: Any) -> None:
+        super().__init__(file)
+        self.storages: dict[str, int | None] = {}
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Return a stub named as the class is; raise `Refused` for code."""
+        super().find_class(module, name)
+        return type(name.rpartition(".")[2], (Stub,), {})
+
+    def persistent_load(self, pid: Any) -> Stub:
+        """Keep what a storage is said to hold, and return nothing of it."""
+        if isinstance(pid, tuple) and len(pid) >= 5 and pid[0] == "storage":
+            each = STORAGES.get(getattr(pid[1], "__name__", ""))
+            self.storages[str(pid[2])] = pid[4] * each if each and type(pid[4]) is int else None
+        return Stub()
 
 
 def _listed(module: str, name: str) -> Any:

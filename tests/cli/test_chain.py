@@ -83,6 +83,8 @@ def test_every_result_says_which_atlas_stands_for_which(chain):
         (lambda c, r: c.ablate(r, atlas="yeo7", regoin="Vis"), "unknown key 'regoin'.*'region'"),
         (lambda c, r: c.perturb(r, kind="abl"), "unknown kind of perturb 'abl'"),
         (lambda c, r: isi.score(r, r, ["pixcor"]), "unknown score 'pixcor'.*'pixcorr'"),
+        (lambda c, r: isi.score(r, r, "mindeye2"), r"written \{protocol: mindeye2\}"),
+        (lambda c, r: c.decode(r, draws=3), r"load_chain\(..., set=\{'decoder.draws': 3\}\)"),
         (lambda c, r: isi.load_chain("fantom"), "unknown preset 'fantom'.*'phantom'"),
         (lambda c, r: isi.run("x.yaml", jobs=0), "jobs is 0; allowed: 1 or more"),
     ],
@@ -93,11 +95,29 @@ def test_mistakes_are_named(call, message, chain):
         call(chain, response)
 
 
+def test_all_that_scores_lack_is_told_at_once_and_what_they_do_not(tmp_path):
+    stimuli, made = isi.sample("stimuli"), isi.sample("reconstruction")
+    asked = {"protocol": "mindeye2", "weights": str(tmp_path)}
+    with pytest.raises(ProtocolError) as told:
+        isi.score(made, stimuli, [asked, "clip_cosin", "brain_correlation"])
+    said = str(told.value).splitlines()
+    files = ["alexnet", "inception", "clip-vit-large-patch14/", "efficientnet_b1-", "swav_800ep"]
+    for name in files:
+        assert sum(name in line for line in said[:-1]) >= 1, name
+    assert any("unknown score 'clip_cosin'" in line for line in said)
+    assert any("brain_correlation" in line for line in said)
+    assert said[-1].startswith("what could be computed: [")
+    could = [{"kind": kind, "protocol": "mindeye2"} for kind in ("pixcorr", "ssim")]
+    assert str(could) in said[-1]
+    assert isi.score(made, stimuli, could).sizes["metric"] == 2
+
+
 def test_public_names_are_lazy_and_complete():
     import insilico.run.store  # noqa: F401  (the room of the same name as the function)
 
     assert callable(isi.run)
-    assert set(isi.__all__) <= set(dir(isi))
+    shown = {name for name in dir(isi) if not name.startswith("__")}
+    assert shown == set(isi.__all__)
     for name in isi.__all__:
         assert callable(getattr(isi, name))
     with pytest.raises(AttributeError, match="no attribute 'rum'"):

@@ -72,7 +72,8 @@ def test_everything_that_is_asked_is_stored(whole):
     assert made["image"].shape == (3, 2, 8, 8, 3)
     assert made["tokens_prior"].shape == (3, 2, tiny.TOKENS, tiny.WIDTH)
     assert made.attrs["variant"] == (
-        "outputs averaged over repeats; prior in 4 steps; captions of tokens; refined by SDXL, "
+        "outputs averaged over repeats; prior in 4 steps; captions of tokens; "
+        "unCLIP in 3 steps; refined by SDXL, "
         "0.75 refined + 0.25 blurry; fp32"
     )
     assert set(step.digests()) == {
@@ -272,6 +273,14 @@ def test_a_decoded_caption_has_twenty_tokens_at_most_its_start_included(tmp_path
         part.save_pretrained(tmp_path)
     (said,) = caption_tokens(torch.randn(1, 5, 16), tmp_path)
     assert len(said.split()) == 19
+
+
+def test_the_variant_says_in_words_what_was_asked_for(weights):
+    plain = MindEye2(weights=weights)
+    assert "unCLIP" not in plain.variant
+    assert "unCLIP in 10 steps with guidance 2.5" in MindEye2(steps=10, guidance=2.5).variant
+    assert "captions of pictures by 4 beams" in MindEye2(captions="pictures", beams=4).variant
+    assert "entry trained" in MindEye2(entry="entry.safetensors").variant
 
 
 def test_all_steps_of_the_prior_are_another_variant(weights):

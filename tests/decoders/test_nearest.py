@@ -253,7 +253,7 @@ def test_two_galleries_do_not_collide(album, response, tmp_path):
 def test_broken_pictures_stop_or_are_left_out_and_named(album, response, tmp_path):
     path = copied(album, tmp_path)
     (path / "no.png").write_bytes(b"not a picture")
-    with pytest.raises(StimulusError, match=r"no\.png: not a picture"):
+    with pytest.raises(StimulusError, match=r"no\.png: not a picture.*--skip-broken"):
         Nearest(gallery=str(path), tokens="voxels")(response)
     spec = {"kind": "images", "path": str(path), "broken": "skip"}
     made = Nearest(gallery=spec, tokens="voxels")(response)
@@ -278,6 +278,8 @@ def test_what_cannot_be_is_told_before_the_work(album, tmp_path, response):
         Nearest(gallery=str(tmp_path / "none")).digests()
     with pytest.raises(ParameterError, match="50 draws are asked for, and the gallery holds 40"):
         Nearest(gallery=str(album), draws=50)(response)
+    with pytest.raises(ParameterError, match="500 draws are asked for, and the gallery holds 40"):
+        Nearest(gallery=str(album), draws=500).digests()  # not of rerank, which nobody set
     with pytest.raises(ParameterError, match="rerank is 3, fewer than the 5 draws"):
         KINDS.build({"kind": "nearest", "gallery": str(album), "draws": 5, "rerank": 3})
     with pytest.raises(ParameterError, match="unknown galleries kind 'film'"):

@@ -143,7 +143,7 @@ def test_nothing_is_overwritten_and_nothing_half_written_left(tmp_path, monkeypa
 
 def test_the_doctor_finds_it_and_what_is_broken(tree, tmp_path, capsys, monkeypatch):
     monkeypatch.delenv("INSILICO_NSD", raising=False)
-    monkeypatch.delenv("INSILICO_MINDEYE2", raising=False)
+    monkeypatch.delenv("INSILICO_WEIGHTS", raising=False)
     assert main(["doctor", "--nsd", str(tree)]) == 0
     told = capsys.readouterr().out
     assert "ok   subject 1 voxels b3" in told

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "weights"))
+from authors_layout import write_hub
+
 from insilico.errors import InsilicoError
+from insilico.phantom.export import export
 from insilico.protocol.plan import plan
 from insilico.protocol.read import complete, find, mistakes, presets, read
+from insilico.stimuli.nsd import NSDPictures
+from insilico.weights.catalogue import published
+from insilico.weights.folders import folder
 
 BAD = """\
 preset: nsd-subj01
@@ -14,9 +26,14 @@ conditions: {intact: {}, measured: {source: recording}}
 """
 
 
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    return export(tmp_path_factory.mktemp("exported") / "nsd", n_test=3, n_train=4)
+
+
 @pytest.fixture
 def bare(tmp_path, monkeypatch):
-    for name in ("INSILICO_NSD", "INSILICO_MINDEYE2"):
+    for name in ("INSILICO_NSD", "INSILICO_WEIGHTS"):
         monkeypatch.delenv(name, raising=False)
     file = tmp_path / "p.yaml"
     file.write_text(BAD)
@@ -29,7 +46,10 @@ def test_a_preset_is_of_one_subject(subject):
     assert name in presets()
     data = complete(find("yeo7_gap"), {"preset": name}).data
     assert {data[s]["subject"] for s in ("stimuli", "training", "recording")} == {subject}
-    assert data["decoder"]["weights"].endswith(name.removeprefix("nsd-"))
+    assert data["decoder"]["weights"] == "published"
+    assert published(f"train_logs/{data['decoder']['model']}/last.pth").holds.endswith(
+        f"subject {subject}, fine-tuned on 40 sessions"
+    )
 
 
 def test_what_is_missing_is_one_list_each_thing_once(bare):
@@ -39,9 +59,38 @@ def test_what_is_missing_is_one_list_each_thing_once(bare):
     assert "set INSILICO_NSD" in nsd
     assert "data-use agreement" in nsd
     assert nsd.count("the same at") == 1  # stimuli, training and recording say it once
+    assert "INSILICO_TRIBE is not set" in encoder
     assert "preds.npy" in encoder
-    networks = ("mindeye2", "unclip", "captioner")
-    assert all(f"no weights of {n}" in line for n, line in zip(networks, decoder, strict=True))
+    wanted = ("train_logs/final_subj01_pretrained_40sess_24bs/last.pth", "unclip6", "git-large")
+    assert all(name in line for name, line in zip(wanted, decoder, strict=True))
+
+
+def test_three_variables_are_all_that_a_preset_takes(exported, tmp_path, monkeypatch):
+    """The README's recipe: networks, NSD and predictions where the variables say, nothing set."""
+    root = exported
+    shown = [NSDPictures(root=root, split=split)() for split in ("test", "train")]
+    ids = [str(name) for part in shown for name in part["stimulus"].values]
+    tribe, hub = tmp_path / "tribe", tmp_path / "hub"
+    tribe.mkdir()
+    bold = np.random.default_rng(0).standard_normal((len(ids), 20484)).astype(np.float32)
+    np.save(tribe / "preds.npy", bold)
+    rows = "".join(f"{name},0.0,1.0\n" for name in ids)
+    (tribe / "segments.csv").write_text("timeline,start,duration\n" + rows)
+    write_hub(folder("phantom", "mindeye2").parent, hub, "final_subj01_pretrained_40sess_24bs")
+    for name, place in (("NSD", root), ("TRIBE", tribe), ("WEIGHTS", hub)):
+        monkeypatch.setenv(f"INSILICO_{name}", str(place))
+    smaller = {  # what the exported phantom has less of than NSD
+        "stimuli.n": 3,
+        "adapter.pairs": 4,
+        "recording.betas": "b3",
+        "bindings.yeo7": "phantom7",
+        "statistics.accuracy.stimuli": "{split: test, n: 3}",
+    }
+    assert mistakes(find("yeo7_gap"), {"preset": "nsd-subj01", **smaller}) == []
+    monkeypatch.setenv("INSILICO_TRIBE", str(hub))
+    told = mistakes(find("yeo7_gap"), {"preset": "nsd-subj01", **smaller})
+    assert len(told) == 1
+    assert f"{hub / 'preds.npy'}: no such file" in told[0]
 
 
 def test_a_region_of_nsd_is_known_by_name(bare):
@@ -76,11 +125,9 @@ def test_a_statistic_in_voxels_is_given_voxels_and_what_the_adapter_makes():
     assert (measured.name, measured.step.space) == ("record voxels test 5", "voxels")
 
 
-def test_each_region_of_a_family_is_a_condition(bare, tmp_path):
+def test_each_region_of_a_family_is_a_condition(exported, bare, tmp_path):
     """On a made-up tree with the phantom's encoder and decoder, the plan is whole."""
-    from insilico.phantom.export import export
-
-    root = export(tmp_path / "nsd", n_test=3, n_train=4)
+    root = shutil.copytree(exported, tmp_path / "nsd")
     phantom = {
         "preset": "phantom",
         "stimuli": f"{{kind: nsd, root: {root}, n: 3}}",

@@ -26,6 +26,7 @@ scores:
 @pytest.fixture
 def write(tmp_path):
     torch.save({}, tmp_path / "gnet_multisubject.pt")  # digests alone are asked for
+    (tmp_path / "gnet_multisubject.json").write_text("{}")
 
     def written(more="captioner: git", text=TEXT):
         path = tmp_path / "p.yaml"

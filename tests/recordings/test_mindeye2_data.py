@@ -126,11 +126,11 @@ def test_missing_files_are_named_with_where_to_get_them(files):
 
 def test_the_doctor_tells_which_of_them_are_usable(files, capsys):
     hub = files[1]
-    assert main(["doctor", "--hub", str(hub)]) == 0
+    assert main(["doctor", "--weights", str(hub)]) == 0
     told = capsys.readouterr().out
     voxels = int((files[0].mask == 1).sum())
     assert f"ok   subject 1 betas              24 trials of {voxels} voxels" in told
     assert "12 trials" in told
     (hub / "insilico.json").unlink()
-    assert main(["doctor", "--hub", str(hub)]) == 1
+    assert main(["doctor", "--weights", str(hub)]) == 1
     assert "subject 1's new_test has 3000" in capsys.readouterr().out

@@ -54,6 +54,7 @@ def gnet(tmp_path_factory):
         "best_params": {"enc": encoder().state_dict(), "fwrfs": {1: head(VOXELS, maps)}},
     }
     torch.save(held, folder / "gnet_multisubject.pt")
+    (folder / "gnet_multisubject.json").write_text("{}")  # of another size than the published
     return folder
 
 
@@ -234,6 +235,7 @@ class Evil:
 @pytest.mark.parametrize("content", [{"epoch": 1}, {"best_params": {"enc": {}, "fwrfs": {}}}])
 def test_files_that_are_no_gnet_are_refused(content, tmp_path, scene):
     torch.save(content, tmp_path / "gnet_multisubject.pt")
+    (tmp_path / "gnet_multisubject.json").write_text("{}")
     with pytest.raises(WeightsError, match="is no GNet|the encoder lacks"):
         BrainCorrelation(weights=str(tmp_path))(*scene)
 
@@ -249,5 +251,6 @@ def test_an_encoder_of_another_shape_is_named(gnet, tmp_path, scene):
     held = torch.load(gnet / "gnet_multisubject.pt", weights_only=False)
     held["best_params"]["enc"]["enc.conv5a.bn1.weight"] = torch.ones(9)
     torch.save(held, tmp_path / "gnet_multisubject.pt")
+    (tmp_path / "gnet_multisubject.json").write_text("{}")
     with pytest.raises(WeightsError, match=r"enc.conv5a.bn1.weight is \(9,\), not \(5,\)"):
         BrainCorrelation(weights=str(tmp_path))(*scene)

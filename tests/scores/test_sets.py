@@ -100,6 +100,17 @@ def test_too_small_sets_are_refused_or_carry_a_warning(sets):
         Fid(features="phantom_late", allow_small=True)(made.isel(stimulus=slice(2)), stimuli)
 
 
+def test_small_subsets_carry_a_warning_however_many_pictures_there_are(sets):
+    stimuli, made = sets
+    kid = Kid(features="phantom_late", subset=5)(made, stimuli)
+    assert "subsets of 5 pictures, fewer than 50" in kid["warning"].item()
+    few = {"stimulus": slice(8)}
+    both = Kid(features="phantom_late", subset=5, allow_small=True)(made.isel(few), stimuli)
+    assert "8 pictures are too few, 10 are needed" in both["warning"].item()
+    assert "; subsets of 5 pictures" in both["warning"].item()
+    assert not Kid(features="phantom_late", subset=50)(made, stimuli)["warning"].item()
+
+
 def test_extrapolation_takes_the_bias_of_small_samples_away():
     rng = np.random.default_rng(0)
     plain, endless = [], []

@@ -12,6 +12,8 @@ from insilico.figures.doses import dose_curves
 from insilico.figures.interpolations import interpolation
 from insilico.figures.masks import masking_curves
 from insilico.protocol.read import mistakes
+from insilico.statistics.crossing import Crossing
+from insilico.statistics.multilabel import MultilabelAuc
 
 SMALL = {
     "stimuli.n": 3,
@@ -27,6 +29,16 @@ DOSED |= {f"conditions.{name}.perturb.region": AREA for name in ("alone", "alone
 DOSED |= {f"conditions.{name}.perturb.dose": [0, 16] for name in ("alone", "alone patches")}
 DOSED |= {f"conditions.{name}.perturb.dose": [32] for name in ("raised", "raised patches")}
 DOSED |= {f"conditions.{name}.perturb.region": ["V4"] for name in ("silenced", "silenced patches")}
+NAMED = {"kind": "caption_names", "name": "names a place", "words": ["house"]}
+DOSED["scores"] = [NAMED, "pixcorr"]
+KINDS = ("face", "body", "word", "place")
+for name in ("raised", "alone"):
+    DOSED[f"statistics.{name}.scores"] = dict.fromkeys(KINDS, "names a place")
+MASKED = {"conditions.masked.perturb.fraction": [0.9, 1]}
+MASKED |= {"scores": ["pixcorr"], "decoder.captions": "none"}
+MASKED |= {"conditions.predicted masked.perturb.fraction": [1]}
+for name in ("responses", "tokens", "predicted responses"):
+    MASKED |= {f"statistics.{name}.stimuli": {"n": 30}, f"statistics.{name}.training": 100}
 
 
 @pytest.fixture(scope="module")
@@ -53,21 +65,15 @@ def test_an_area_of_places_that_speaks_alone_says_house(ran):
     assert alone["value"] == 1
     assert alone["control_value"] < 0.5
     assert alone["n"] == 3
-    said = words(dose_curves(results.open("estimate-raised"), {"alone": alone_of(results)}))
+    said = words(
+        dose_curves(results.open("estimate-raised"), {"alone": results.open("estimate-alone")})
+    )
     for part in ("n = 3 stimuli", "95 %", "chance", "simulated", "nothing propagates", "null:"):
         assert part in said, part
 
 
-def alone_of(results):
-    return results.open("estimate-alone")
-
-
 def test_what_is_read_out_from_a_mask(ran):
-    few = {"conditions.masked.perturb.fraction": [0.9, 1]}
-    few |= {"conditions.predicted masked.perturb.fraction": [1]}
-    for name in ("responses", "tokens", "predicted responses"):
-        few |= {f"statistics.{name}.stimuli": {"n": 30}, f"statistics.{name}.training": 100}
-    results = ran("masking_ratio", **few)
+    results = ran("masking_ratio", **MASKED)
     found = {name: results.open(f"estimate-{name}") for name in ("responses", "tokens")}
     for one in found.values():
         assert one["contrast"].values.tolist() == ["0", "0.9", "1"]
@@ -93,24 +99,52 @@ def test_an_interpolation_goes_from_one_end_to_the_other(ran):
         assert part in said, part
 
 
-def test_a_script_gives_the_protocol_s_scores(ran):
-    results = ran("interpolation", **{"conditions.between.perturb.weight": [0, 0.5, 1]})
+def chain_of(results):
     same = {k: v for k, v in SMALL.items() if k not in ("stimuli.n", "figures")}
-    chain = isi.load_chain("phantom", seed=7, set=same, store=results.folder.parent / "store")
+    return isi.load_chain("phantom", seed=7, set=same, store=results.folder.parent / "store")
+
+
+def test_a_script_gives_the_interpolation(ran):
+    results = ran("interpolation", **{"conditions.between.perturb.weight": [0, 0.5, 1]})
+    chain = chain_of(results)
     stimuli = chain.stimuli(split="test", n=3)
     half = chain.perturb(chain.encode(stimuli), kind="interpolate", weight=0.5)
-    made = chain.decode(half)
     metrics = ["pixcorr", {"kind": "to_partner", "score": "pixcorr"}]
-    own = isi.score(made, stimuli, metrics, perturbed=half)["value"]
-    kept = results.open("score")["value"].sel(condition="between/weight 0.5")
+    own = isi.score(chain.decode(half), stimuli, metrics, perturbed=half)["value"]
+    kept = results.open("score")
     for metric in ("pixcorr", "pixcorr to partner"):
-        np.testing.assert_array_equal(own.sel(metric=metric), kept.sel(metric=metric))
-    rows = xr.load_dataset(results.folder / "score.nc")
-    from insilico.statistics.crossing import Crossing
-
-    again = Crossing(of="between", scores={"pixcorr": "pixcorr to partner"}, seed=7)(rows)
+        stored = kept["value"].sel(condition="between/weight 0.5", metric=metric)
+        np.testing.assert_array_equal(own.sel(metric=metric), stored)
+    again = Crossing(of="between", scores={"pixcorr": "pixcorr to partner"}, seed=7)(kept)
     stored = results.open("estimate-crossing").sel(metric="pixcorr")
     np.testing.assert_array_equal(again["effect"][:, 0], stored["effect"])
+
+
+def test_a_script_gives_the_doses(ran):
+    results = ran("microstimulation", **DOSED)
+    chain = chain_of(results)
+    stimuli = chain.stimuli(split="test", n=3)
+    how = {"kind": "stimulate", "atlas": "areas", "region": "place", "unit": "sd"}
+    alone = chain.perturb(chain.encode(stimuli), **how, dose=16, elsewhere="silence")
+    own = isi.score(chain.decode(alone), stimuli, [NAMED])["value"].isel(metric=0)
+    kept = results.open("score")["value"].sel(condition="alone/place/dose 16")
+    np.testing.assert_array_equal(own, kept.sel(metric="names a place"))
+
+
+def test_a_script_gives_the_areas(ran):
+    results = ran("masking_ratio", **MASKED)
+    chain = chain_of(results)
+    learned = chain.stimuli(split="train", start=100, n=100)
+    shown = chain.stimuli(split="test", n=30)
+    intact = chain.encode(shown)
+    gone = chain.perturb(intact, kind="mask", fraction=1.0, fill="mean")
+    levels = xr.concat([intact, gone], "condition", combine_attrs="drop_conflicts")
+    levels = levels.assign_coords(level=("condition", [0.0, 1.0]))
+    step = MultilabelAuc(of="predicted masked", against="predicted", training=100, seed=7)
+    own = step(learned, chain.encode(learned), shown, levels)
+    stored = results.open("estimate-predicted responses")
+    np.testing.assert_array_equal(own["effect"], stored["effect"])
+    np.testing.assert_array_equal(own["ci_low"], stored["ci_low"])
 
 
 MISTAKES = {

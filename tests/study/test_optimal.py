@@ -31,6 +31,7 @@ FEW = {
     "decoder.prior_steps": 2,
     "decoder.steps": 2,
     "stimuli.n": 30,
+    "figures": [],
     "statistics.wanted.stimuli": {"n": 30},
     "statistics.wanted.encoder": {"kind": "linear", "pairs": 60, "grid": 4},
 }
@@ -260,7 +261,6 @@ def test_the_judge_names_the_things_of_scenes():
         ({"statistics.wanted.control": ["decoded patches"]}, "met 1 for 3"),
         ({"statistics.wanted.encoder": {"kind": "mary_nano"}}, "the chain's own encoder"),
         ({"statistics.wanted.encoder": {"kind": "linear", "features": ["nose"]}}, "phantom_early"),
-        ({"conditions.ascended.decoder": {"kind": "ascend", "steps": 0}}, "steps"),
     ],
 )
 def test_mistakes_are_told(changes, said):

@@ -12,7 +12,7 @@ from insilico.protocol.read import mistakes
 from insilico.statistics.cycle import Cycle
 from insilico.statistics.region_words import RegionWords
 
-SMALL = {"training.n": 60, "adapter.pairs": 60}
+SMALL = {"training.n": 40, "adapter.pairs": 40}
 FEW = {"decoder.captions": "none", "decoder.prior_steps": 5, **SMALL}
 
 
@@ -49,7 +49,7 @@ def test_what_was_encoded_comes_back_and_a_script_says_the_same(ran):
     chain = isi.load_chain("phantom", seed=7, set=FEW, store=ran.store)
     first = chain.encode(chain.stimuli(n=6))
     second = chain.encode_again(chain.decode(first))
-    training = chain.encode(chain.stimuli(split="train", n=60))
+    training = chain.encode(chain.stimuli(split="train", n=40))
     same = Cycle(of=("synthetic",), by="phantom7", n=200, seed=7)(training, first, second)
     for name in ("effect", "p_corrected", "apart"):
         np.testing.assert_allclose(same[name].values[:, 0], synthetic[name], atol=1e-5)
@@ -62,7 +62,7 @@ def test_a_file_of_responses_sees_no_decoded_picture():
 
 def test_decoded_things_are_named(ran):
     changes = {"stimuli.n": 12, "statistics.naming.classes": 8, "statistics.naming.n": 500}
-    changes |= {"statistics.naming.pictures": 60}
+    changes |= {"statistics.naming.pictures": 40}
     found = ran("zero_shot", **changes, **FEW).open("estimate-naming")
     top1 = found.sel(metric="top1")
     assert (top1["effect"].sel(contrast="measured, tokens") > 0.4).all()
@@ -82,19 +82,19 @@ def test_decoded_things_are_named(ran):
 
 
 def test_early_areas_lean_on_looks_and_category_areas_on_meaning(ran):
-    changes = {"training.n": 300, "adapter.pairs": 300, "statistics.weights.n": 100}
+    changes = {"training.n": 200, "adapter.pairs": 200, "statistics.weights.n": 100}
     found = ran("region_weights", **changes).open("estimate-weights")
     early, late = (found["effect"].sel(contrast=name) for name in ("V1-V4", "category"))
     meaning = [name for name in found["metric"].values if name != "entry"]
     assert (early.sel(metric=meaning) < 0).all()
     assert (late.sel(metric=meaning) > 0).all()
     text = _words("region_weights", found)
-    for said in ("n = 300", "jackknife", "patches", "simulated", "patterns"):
+    for said in ("n = 200", "jackknife", "patches", "simulated", "patterns"):
         assert said in text, said
 
 
 def test_an_area_s_words_and_a_script_s_are_the_same(ran):
-    changes = {"stimuli.n": 8, "decoder.prior_steps": 5, **SMALL}
+    changes = {"stimuli.n": 6, "decoder.prior_steps": 5, **SMALL}
     changes |= {"statistics.strongest.n": 50, "statistics.alone.n": 50}
     changes |= {"statistics.strongest.share": 0.25, "statistics.alone.least": 2}
     results = ran("voxel_captions", **changes, **{"statistics.strongest.least": 1})
@@ -105,7 +105,7 @@ def test_an_area_s_words_and_a_script_s_are_the_same(ran):
         np.testing.assert_allclose(same[name], found[name])
     assert results.open("estimate-strongest").sizes["contrast"] == 5
     text = _words("region_words", found)
-    for said in ("n = 8", "percentile", "change places", "simulated", "nothing propagates"):
+    for said in ("n = 6", "percentile", "change places", "simulated", "nothing propagates"):
         assert said in text, said
 
 

@@ -218,6 +218,7 @@ def write_hub(ours: Path, hub: Path, model: str) -> None:
     if (ours / "converter").is_dir():
         state = load_file(ours / "converter" / "model.safetensors")
         torch.save({"model_state_dict": state}, hub / "bigG_to_L_epoch8.pth")
+        (hub / "bigG_to_L_epoch8.json").write_text("{}")  # of another size than the published
     if (ours / "blurry").is_dir():
         vae = diffusers.AutoencoderKL.from_pretrained(ours / "blurry")
         torch.save(vae.state_dict(), hub / "sd_image_var_autoenc.pth")

@@ -86,7 +86,8 @@ def test_what_is_missing_is_told_by_check(hub, store, tmp_path, capsys):
     said = capsys.readouterr().err
     assert said.startswith("error: ")
     assert "put unclip6_epoch0_step110000.ckpt (SDXL unCLIP" in said
-    assert f"17.98 GB; from https://huggingface.co/datasets/pscotti/mindeyev2) into {part}" in said
+    hub = "https://huggingface.co/datasets/pscotti/mindeyev2/resolve/main"
+    assert f"17.98 GB; from {hub}/unclip6_epoch0_step110000.ckpt) into {part}" in said
     assert "Traceback" not in said
 
 
@@ -192,9 +193,9 @@ def test_weights_are_listed_and_checked(hub, tmp_path, capsys, monkeypatch):
     assert "17.98 GB" not in rows["unclip6_epoch0_step110000.ckpt"]  # its own size is told
     assert cli.main(["weights", "check"]) == 0
     said = capsys.readouterr().out
-    assert "note: unclip6_epoch0_step110000.ckpt is" in said
     assert (
-        "  blurry pictures from the low-level head\n    sd_image_var_autoenc.pth (335 MB) from"
+        "  blurry pictures from the low-level head\n    sd_image_var_autoenc.pth (335 MB) from "
+        "https://huggingface.co/datasets/pscotti/mindeyev2/resolve/main/sd_image_var_autoenc.pth\n"
         in said
     )
     path = root / last

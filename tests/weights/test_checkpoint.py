@@ -139,7 +139,7 @@ def zipped() -> bytes:
     [
         (lambda: b"", "is empty"),
         (lambda: b"<html>Access denied</html>", "not a file that torch.save wrote"),
-        (lambda: b"version https://git-lfs.github.com/spec/v1", "not a file that torch.save wrote"),
+        (lambda: b"version https://git-lfs.github.com/spec/v1", "a Git-LFS pointer, not the file"),
         (zipped, "another kind of zip file"),
         (scripted, "a TorchScript program"),
         (lambda: pickle.dumps({"lrs": [1.0]}), "a bare pickle"),

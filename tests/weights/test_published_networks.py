@@ -136,6 +136,7 @@ def test_the_converter_keeps_its_names(hub):
     }
     path = hub / "bigG_to_L_epoch8.pth"
     torch.save({"epoch": 8, "model_state_dict": state}, path)
+    path.with_suffix(".json").write_text("{}")
     made = folder(str(hub), "converter")
     same(load_file(made / "model.safetensors"), state)
     sizes = {"tokens": 4, "tokens_out": 5, "width": 12, "width_out": 6}

@@ -52,7 +52,7 @@ class Asked(Step):
         What GIT captions: the prior's tokens through the converter, as published, or the decoded
         pictures. ``auto``: tokens where ``converter/`` is there, else pictures.
     beams : int
-        Width of the captioner's beam search; 1 is greedy.
+        Width of the captioner's beam search; 1 is greedy, as published.
     blurry : bool, optional
         Whether to decode the low-level head; by default where ``blurry/`` is there.
     refine : bool
@@ -151,6 +151,13 @@ class Asked(Step):
         said = [alone if self.repeat else f"{self.repeats} averaged over repeats"]
         said += [f"prior in {self.prior_steps} steps", f"captions of {self.captioned}"]
         said += ["tokens at the training's norm"] * self.renormalise
+        if self.captioned != "none" and self.beams > 1:
+            said[-1] += f" by {self.beams} beams"
+        steps = f" in {self.steps} steps" if self.steps is not None else ""
+        guided = f" with guidance {self.guidance:g}" if self.guidance is not None else ""
+        said += [f"unCLIP{steps}{guided}"] * bool(steps or guided)
+        if self.entry:
+            said.append("entry trained for the adapter")
         said += ["refined by SDXL" if self.refine else "unrefined", self.precision]
         if self.mix:
             said[-2] += f", {1 - self.mix:g} refined + {self.mix:g} blurry"

@@ -142,9 +142,12 @@ class Folder(Gallery):
     def _read(self, files: dict[str, Path]) -> tuple[list[str], np.ndarray]:
         try:
             found = self.step.of(files)
-        except StimulusError:
+        except StimulusError as error:
             if self.stops:
-                raise
+                raise StimulusError(
+                    f"{error}; mend it or take it out of the gallery, or leave broken pictures "
+                    f"out: insilico index --skip-broken, gallery: {{..., broken: skip}}"
+                ) from error
             return [], np.empty((0, self.step.size, self.step.size, 3), np.uint8)
         return [str(name) for name in found["stimulus"].values], found["image"].values
 

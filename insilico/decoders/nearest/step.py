@@ -86,7 +86,7 @@ class Nearest(Step):
 
     @model_validator(mode="after")
     def _enough_to_rank(self) -> Nearest:
-        if 0 < self.rerank < self.draws:
+        if 0 < self.rerank < self.draws and "rerank" in self.model_fields_set:
             raise ValueError(f"rerank is {self.rerank}, fewer than the {self.draws} draws")
         return self
 
@@ -99,7 +99,10 @@ class Nearest(Step):
         found = used_all(self.weights, ("mindeye2", "clip"), self.model)
         decoder = source(self.weights, "mindeye2", self.model)
         _require_shape(self._clip()[:2], _sizes(decoder), self.weights)
-        return {**found, "gallery": self._gallery().digest()}
+        gallery = self._gallery()
+        if hasattr(gallery, "files"):  # counted without reading a picture
+            self._require(len(gallery.files), "holds")
+        return {**found, "gallery": gallery.digest()}
 
     def __call__(self, response: xr.Dataset, stimuli: xr.Dataset | None = None) -> xr.Dataset:
         """Retrieve pictures.

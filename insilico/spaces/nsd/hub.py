@@ -18,7 +18,8 @@ from insilico.errors import RecordingError
 from insilico.spaces.nsd import PICTURES, VOXELS, stimulus_id
 from insilico.spaces.nsd.layout import folder_of, require
 
-VARIABLE = "INSILICO_MINDEYE2"
+VARIABLE = "INSILICO_WEIGHTS"
+"""The hub keeps data and networks in one repository, and so does one folder here."""
 ACCESS = "from the dataset repository pscotti/mindeyev2 of the Hugging Face hub"
 Test = Literal["new_test", "test"]
 TEST_TRIALS = {
