@@ -40,7 +40,7 @@ NAMES = {
     "run": "insilico.report.experiment:run",
     "sample": "insilico.schema:sample",
     "save_adapter": "insilico.adapters.files:save_adapter",
-    "score": "insilico.chain:score",
+    "score": "insilico.scoring:score",
     "to_surface_image": "insilico.spaces.responses.surfaces:to_surface_image",
     "translate": "insilico.translate:translate",
     "write_response": "insilico.spaces.responses.files:write_response",

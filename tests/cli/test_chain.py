@@ -84,7 +84,7 @@ def test_every_result_says_which_atlas_stands_for_which(chain):
         (lambda c, r: c.perturb(r, kind="abl"), "unknown kind of perturb 'abl'"),
         (lambda c, r: isi.score(r, r, ["pixcor"]), "unknown score 'pixcor'.*'pixcorr'"),
         (lambda c, r: isi.score(r, r, "mindeye2"), r"written \{protocol: mindeye2\}"),
-        (lambda c, r: c.decode(r, draws=3), r"load_chain\(..., set=\{'decoder.draws': 3\}\)"),
+        (lambda c, r: c.decode(r, drawz=3), "'drawz'.*did you mean 'draws'"),
         (lambda c, r: isi.load_chain("fantom"), "unknown preset 'fantom'.*'phantom'"),
         (lambda c, r: isi.run("x.yaml", jobs=0), "jobs is 0; allowed: 1 or more"),
     ],

@@ -79,8 +79,8 @@ def test_failures_give_status_2_and_one_line_each(study, tmp_path, monkeypatch, 
         (["translate", ""], "error: the text: an empty caption; write one or take it out"),
         (["translate", "a dog", "--set", "decoder"], "error: --set decoder: write it as"),
         (["phantom", "train", "clop"], "error: unknown network 'clop'; one of: clip,"),
-        (["fetch", "atlases", "yeo8"], "error: unknown atlas 'yeo8'; one of: phantom7, yeo7"),
-        (["fetch", "atlases", "phantom7"], "error: phantom7 ships with insilico; there is nothing"),
+        (["fetch", "atlases", "yeo8"], "error: unknown atlas 'yeo8'; one of: areas, eccentricity, phantom7"),
+        (["fetch", "atlases", "phantom7"], "error: phantom7 ships with insilico, or is yours: there is nothing"),
     ],
 )
 def test_a_mistake_is_one_line_and_status_2(
@@ -151,7 +151,7 @@ def test_list_names_everything(capsys):
     said = capsys.readouterr().out
     for word in (
         "yeo7_gap: Where synthetic",
-        "phantom (phantom7 in place of yeo7)",
+        "phantom (phantom7 in place of yeo7; phantom_areas in place of areas",
         "mary_nano",
         "ablate",
         "pca, ridge",

@@ -7,13 +7,13 @@ import pytest
 from made import pair
 from scipy.linalg import sqrtm
 
-from insilico.chain import score
 from insilico.errors import SchemaError
 from insilico.phantom.scenes import draw_scene, render
 from insilico.protocol.join import side_by_side
 from insilico.schema import check
 from insilico.scores import KINDS
 from insilico.scores.sets import Fid, Kid, frechet, kernel_distance
+from insilico.scoring import score
 
 
 def scenes(n, start=0):

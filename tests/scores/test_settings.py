@@ -11,13 +11,13 @@ import pytest
 from made import pair
 
 from insilico import cli
-from insilico.chain import score
 from insilico.errors import ParameterError, ProtocolError, WeightsError
 from insilico.phantom.scenes import draw_scene, render
 from insilico.protocol.read import mistakes, read
 from insilico.run.store import read_entry
 from insilico.scores import KINDS
 from insilico.scores.settings import REGIONS, SETTINGS, expanded
+from insilico.scoring import score
 from insilico.weights.folders import digest, folder
 
 PUBLISHED = ["pixcorr", "ssim", "alexnet2_two_way", "alexnet5_two_way", "inception_two_way"]
