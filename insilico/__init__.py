@@ -26,9 +26,11 @@ os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # else every loading
 NAMES = {
     "Chain": "insilico.chain:Chain",
     "ablate": "insilico.chain:ablate",
+    "adapt": "insilico.adapters.own:adapt",
     "adapter_accuracy": "insilico.statistics.voxelwise:adapter_accuracy",
     "check": "insilico.schema:check",
     "draw": "insilico.report.redraw:redraw",
+    "fit_adapter": "insilico.adapters.own:fit_adapter",
     "from_array": "insilico.spaces.responses.arrays:from_array",
     "from_berg": "insilico.encoders.berg_responses:from_berg",
     "from_surface_image": "insilico.spaces.responses.surfaces:from_surface_image",

@@ -8,9 +8,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from pickle import UnpicklingError
 
 import numpy as np
 import torch
+
+from insilico.errors import StoreError
 
 KEPT_S = 60.0
 """Seconds of training that a kill may cost, and the step that it falls in."""
@@ -68,7 +71,8 @@ class Course:
     log : path, optional
         File that gets one line of JSON for each report; begun anew without a checkpoint.
     tell : callable, optional
-        Hears (step, steps) at each report, in place of a printed line.
+        Hears (step, steps, means) at each report, in place of a printed line: the means of the
+        losses since the last one, and ``"held out"`` where there is a score.
     """
 
     modules: dict[str, torch.nn.Module]
@@ -80,7 +84,7 @@ class Course:
     averaged: str | None = None
     patience: int | None = None
     log: Path | None = None
-    tell: Callable[[int, int], None] | None = None
+    tell: Callable[[int, int, dict[str, float]], None] | None = None
     step: int = 0
     average: list[torch.Tensor] = field(default_factory=list)
 
@@ -89,6 +93,7 @@ class Course:
         if self.averaged:
             self.average = [p.detach().clone() for p in self.modules[self.averaged].parameters()]
         self._best, self._worse = float("inf"), 0
+        self._recent: list[dict[str, float]] = []
         if self.checkpoint.exists():
             self._resume()
         elif self.log is not None:
@@ -117,25 +122,28 @@ class Course:
         score : callable, optional
             Returns the loss on held-out data, for `patience`.
         """
-        start, recent = time.monotonic(), []
-        self._kept = start
+        start = self._kept = time.monotonic()
         while self.step < self.steps and not self._enough():
             losses = losses_of(Draw(self.seed, self.step))
             self._update(torch.stack(list(losses.values())).sum())
-            recent.append({name: float(loss.detach()) for name, loss in losses.items()})
+            self._recent.append({name: float(loss.detach()) for name, loss in losses.items()})
             whole = self.step % every == 0 or self.step == self.steps
             if whole or self.step in (5, 25):
-                means = {key: float(np.mean([row[key] for row in recent])) for key in recent[0]}
-                recent.clear()
-                if whole:
-                    means |= self._scored(score)
-                self._tell(means, report(), time.monotonic() - start)
-                if whole:
-                    self._keep(save)
+                self._told(report, score if whole else None, start)
+            if whole:
+                self._recent.clear()
+                self._keep(save)
             if time.monotonic() - self._kept >= KEPT_S:
                 self._keep(None)
                 print(f"{self.step}/{self.steps} checkpoint", flush=True)
         self._put_back_best()
+
+    def _told(
+        self, report: Callable[[], str], score: Callable[[], float] | None, start: float
+    ) -> None:
+        rows = self._recent
+        means = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
+        self._tell(means | self._scored(score), report(), time.monotonic() - start)
 
     def _enough(self) -> bool:
         return self.patience is not None and self._worse >= self.patience
@@ -166,7 +174,7 @@ class Course:
     def _tell(self, means: dict[str, float], text: str, seconds: float) -> None:
         told = " ".join(f"{key} {value:.4f}" for key, value in means.items())
         if self.tell is not None:
-            self.tell(self.step, self.steps)
+            self.tell(self.step, self.steps, means)
         else:
             print(f"{self.step}/{self.steps} {told} {text} {seconds:.0f}s", flush=True)
         if self.log is not None:
@@ -208,6 +216,7 @@ class Course:
                 "average": self.average,
                 "best": self._best,
                 "worse": self._worse,
+                "recent": self._recent,
             },
         )
         self._kept = time.monotonic()
@@ -221,13 +230,20 @@ class Course:
         part.rename(file)
 
     def _resume(self) -> None:
-        kept = torch.load(self.checkpoint, weights_only=True, map_location="cpu")
-        for key, state in kept["modules"].items():
-            self.modules[key].load_state_dict(state)
-        for optimizer, state in zip(self.optimizers, kept["optimizers"], strict=True):
-            optimizer.load_state_dict(state)
+        try:
+            kept = torch.load(self.checkpoint, weights_only=True, map_location="cpu")
+            for key, state in kept["modules"].items():
+                self.modules[key].load_state_dict(state)
+            for optimizer, state in zip(self.optimizers, kept["optimizers"], strict=True):
+                optimizer.load_state_dict(state)
+        except (RuntimeError, ValueError, KeyError, EOFError, UnpicklingError) as error:
+            raise StoreError(
+                f"{self.checkpoint}: damaged, or of another training ({error}); delete it to "
+                "begin anew"
+            ) from error
         self.step = kept["step"]
         print(f"resumed at step {self.step} of {self.steps} ({self.checkpoint})", flush=True)
+        self._recent = kept.get("recent", [])
         self._best, self._worse = kept.get("best", float("inf")), kept.get("worse", 0)
         for average, stored in zip(self.average, kept["average"], strict=True):
             average.copy_(stored)

@@ -80,6 +80,8 @@ NOUNS = {
 }
 
 PLACES = ("vertex", "voxel")
+UNKNOWN = ""
+"""The `hemi` of a voxel whose side is not known; `x`, `y`, `z` that are not known are NaN."""
 LESION = "A lesion here takes information from the read-out; nothing propagates to other areas."
 """What stands on everything that a lesion is shown in, by the attribute `lesion`."""
 
@@ -125,23 +127,31 @@ def check(
 
 
 def _require_parts(dataset: xr.Dataset, noun: str) -> None:
-    spec = NOUNS[noun]
-    _require(noun, "dimension", spec.dims, dataset.dims)
-    _require(noun, "variable", spec.variables, dataset.data_vars)
-    _require(noun, "coordinate", spec.coords, dataset.coords)
-    _require(noun, "attribute", spec.attrs, [*dataset.attrs, *dataset.coords])
+    """Raise with all that is missing, and what is of another type, at once."""
+    spec, wrong = NOUNS[noun], []
+    for what, needed, present in (
+        ("dimension", spec.dims, dataset.dims),
+        ("variable", spec.variables, dataset.data_vars),
+        ("coordinate", spec.coords, dataset.coords),
+        ("attribute", spec.attrs, [*dataset.attrs, *dataset.coords]),
+    ):
+        wrong += _missing(what, needed, present)
     if spec.any_variable and not set(spec.any_variable) & set(dataset.data_vars):
-        raise SchemaError(
-            f"{noun}: needs one of the variables {listed(spec.any_variable)}; "
+        wrong.append(
+            f"needs one of the variables {listed(spec.any_variable)}; "
             f"has {listed(dataset.data_vars) or 'none'}"
         )
+    if noun == "response" and "bold" in dataset and dataset["bold"].dtype != np.float32:
+        wrong.append(f"bold must be float32; is {dataset['bold'].dtype}")
+    if wrong:
+        made = "; insilico.from_array labels an array" if noun == "response" else ""
+        raise SchemaError(f"{noun}: {'. And: '.join(wrong)}{made * (len(wrong) > 1)}")
 
 
-def _require(noun: str, what: str, needed: tuple[str, ...], present: Iterable[Hashable]) -> None:
+def _missing(what: str, needed: tuple[str, ...], present: Iterable[Hashable]) -> list[str]:
     here = list(present)
     missing = [name for name in needed if name not in here]
-    if missing:
-        raise SchemaError(f"{noun}: {what} {listed(missing)} missing; has {listed(here) or 'none'}")
+    return [f"{what} {listed(missing)} missing; has {listed(here) or 'none'}"] if missing else []
 
 
 def _require_ids(dataset: xr.Dataset, noun: str) -> None:
@@ -160,11 +170,13 @@ def _require_response(dataset: xr.Dataset, space: str | None, rows: bool) -> Non
         hint = "; average the rows of each timeline first" if "row" in bold.dims else ""
         raise SchemaError(f"response: bold must end in ({items}, {place}); has {bold.dims}{hint}")
     if items == "row":
-        _require("response in rows", "coordinate", ("timeline", "time"), dataset.coords)
-    if not set(np.unique(dataset["hemi"].values.astype(str))) <= {"L", "R"}:
-        raise SchemaError("response: hemi must be 'L' or 'R' for every " + place)
-    if bold.dtype != np.float32:
-        raise SchemaError(f"response: bold must be float32; is {bold.dtype}")
+        for wrong in _missing("coordinate", ("timeline", "time"), dataset.coords):
+            raise SchemaError(f"response in rows: {wrong}")
+    known = {"L", "R", UNKNOWN} if place == "voxel" else {"L", "R"}
+    if not set(np.unique(dataset["hemi"].values.astype(str))) <= known:
+        raise SchemaError(
+            f"response: hemi must be 'L' or 'R' for every {place} ('': unknown voxel)"
+        )
     if not np.isfinite(bold.values).all():
         finite = xr.apply_ufunc(np.isfinite, bold).all([dim for dim in bold.dims if dim != items])
         bad = bold["stimulus" if items == "stimulus" else "timeline"].values[~finite.values]
@@ -325,12 +337,7 @@ def _estimate(n: int, rng: np.random.Generator) -> xr.Dataset:
     return xr.Dataset(
         {name: ("contrast", values) for name, values in rows.items()},
         coords={"contrast": [f"contrast {index}" for index in range(n)]},
-        attrs={
-            "test": "sample",
-            "null": "sample",
-            "correction": "sample",
-            "unit_of_inference": "stimulus",
-        },
+        attrs=dict.fromkeys(NOUNS["estimate"].attrs, "sample"),
     )
 
 

@@ -115,10 +115,10 @@ class Registry(Mapping[str, Any]):
         return {**_offered(f"insilico.{self.room}"), **self.kinds}
 
     def __getitem__(self, kind: str) -> Any:
-        addresses = self.addresses()
-        if kind not in addresses:
-            raise ParameterError(not_one_of(f"{self.room} kind", kind, addresses))
-        module, _, name = addresses[kind].partition(":")
+        address = self.kinds.get(kind) or self.addresses().get(kind)
+        if address is None:
+            raise ParameterError(not_one_of(f"{self.room} kind", kind, self.addresses()))
+        module, _, name = address.partition(":")
         return getattr(importlib.import_module(module), name)
 
     def __iter__(self) -> Iterator[str]:

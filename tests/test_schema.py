@@ -46,6 +46,22 @@ def test_response_door_says_what_is_wrong(spoil, message):
         schema.check(spoil(schema.sample("response")), "response")
 
 
+def test_all_that_a_response_lacks_is_said_at_once():
+    bare = schema.sample("response").drop_vars(["hemi", "x"]).drop_attrs()
+    with pytest.raises(SchemaError) as error:
+        schema.check(bare.assign(bold=bare["bold"].astype(np.float64)), "response")
+    for words in ("hemi, x missing", "space, units", "must be float32", "from_array"):
+        assert words in str(error.value), words
+
+
+def test_a_voxel_may_lack_a_side_and_a_vertex_may_not():
+    response = schema.sample("response")
+    unknown = response.assign_coords(hemi=("voxel", [schema.UNKNOWN] * 8))
+    schema.check(unknown, "response")
+    with pytest.raises(SchemaError, match="hemi must be 'L' or 'R' for every vertex"):
+        schema.check(unknown.rename(voxel="vertex"), "response")
+
+
 def test_nan_names_its_stimulus():
     response = schema.sample("response")
     response["bold"][2, 3] = np.nan

@@ -69,7 +69,7 @@ def check_fitted(fitted: xr.Dataset, kind: str) -> None:
         raise ParameterError(
             f"fitted parameters of adapter '{kind}' are needed, got those of "
             f"{repr(made) if made else type(fitted).__name__}; fit it first: "
-            f"fitted = {kind}.fit(source, target)"
+            f"fit_adapter('{kind}', source, target)"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from pydantic import Field, PositiveInt
 from insilico.adapters.adapter import Adapter
 from insilico.adapters.fitted import labelled
 from insilico.adapters.network import VertexNetwork
-from insilico.adapters.pairs import aligned
+from insilico.adapters.pairs import Pairs, aligned
 from insilico.adapters.scaling import (
     constant_note,
     mean_and_scale,
@@ -25,7 +26,7 @@ from insilico.adapters.scaling import (
     standardized,
 )
 from insilico.course import Course, Draw, Losses
-from insilico.errors import ParameterError
+from insilico.errors import ParameterError, StoreError
 from insilico.schema import short_digest
 from insilico.step import device, generator, progress, scratch
 
@@ -37,7 +38,7 @@ class MLP(Adapter):
 
     Trained by Adam on the mean squared error. Some stimuli are held out; training ends when the
     error on them no longer improves, and the best state is kept. A killed training goes on from
-    its checkpoint when the same fit is asked for in a run or a chain.
+    its checkpoint when the same fit is asked for, in a run, a chain or with the same `checkpoint`.
 
     Vertices that do not vary over the pairs are left out; voxels that do not are given back as
     their constant.
@@ -72,7 +73,9 @@ class MLP(Adapter):
     patience: PositiveInt | None = 20
     seed: int = Field(0, ge=0)
 
-    def fit(self, source: xr.Dataset, target: xr.Dataset) -> xr.Dataset:
+    def fit(
+        self, source: xr.Dataset, target: xr.Dataset, checkpoint: str | Path | None = None
+    ) -> xr.Dataset:
         """Learn voxels from vertices.
 
         Parameters
@@ -80,27 +83,40 @@ class MLP(Adapter):
         source : response on fsaverage5
         target : response in voxels
             Of (some of) the same stimuli; repeats are averaged.
+        checkpoint : path, optional
+            Folder from which a killed training goes on, and which keeps the state of every epoch;
+            another fit (other pairs or parameters) has another subfolder. Delete it when the
+            adapter is saved. In a run the store has one of its own.
 
         Returns
         -------
         Dataset
             The network's tensors under their names, ``source_mean``, ``source_scale`` (vertex),
-            ``target_mean``, ``target_scale`` (voxel), ``held_out`` (pair).
+            ``target_mean``, ``target_scale`` (voxel), ``held_out`` (pair), and the training curve,
+            ``training_error`` and ``held_out_error`` (epoch): mean squared errors of standardised
+            voxels, 1 for one who knows their mean.
+
+        Raises
+        ------
+        StoreError
+            If the folder cannot be written, or what it holds is damaged.
         """
         pairs = aligned(source, target)
+        kept = scratch() if checkpoint is None else self._own_folder(checkpoint, pairs)
         held = self._held(pairs.stimulus)
         x_mean, x_scale = mean_and_scale(pairs.x[~held])
         y_mean, y_scale = mean_and_scale(pairs.y[~held])
         refuse_constant(x_scale, y_scale, self.kind)
         x = torch.from_numpy(standardized(pairs.x, x_mean, x_scale))
         y = torch.from_numpy(standardized(pairs.y, y_mean, y_scale))
-        network = self._trained(x, y, torch.from_numpy(held))
+        network, curve = self._trained(x, y, torch.from_numpy(held), kept)
         variables: dict[str, Any] = {
             "source_mean": ("vertex", x_mean),
             "source_scale": ("vertex", x_scale),
             "target_mean": ("voxel", y_mean),
             "target_scale": ("voxel", y_scale),
             "held_out": ("pair", held),
+            **curve,
             **_tensors(network),
         }
         return labelled(
@@ -129,7 +145,22 @@ class MLP(Adapter):
         line = sorted(range(len(stimulus)), key=lambda k: short_digest(self.seed, stimulus[k]))
         return np.isin(np.arange(len(stimulus)), line[:n])
 
-    def _trained(self, x: torch.Tensor, y: torch.Tensor, held: torch.Tensor) -> VertexNetwork:
+    def _own_folder(self, checkpoint: str | Path, pairs: Pairs) -> Path:
+        """Return the folder of this very fit within the one that was named."""
+        name = short_digest(self.identity(), pairs.provenance())
+        folder = Path(checkpoint).expanduser() / f"{self.kind}-{name}"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"checkpoint {checkpoint}: cannot be written ({error.strerror}); name another "
+                "folder"
+            ) from error
+        return folder
+
+    def _trained(
+        self, x: torch.Tensor, y: torch.Tensor, held: torch.Tensor, kept: Path | None
+    ) -> tuple[VertexNetwork, dict[str, Any]]:
         where, network = device(), self.network(x.shape[1], y.shape[1])
         network = network.to(where)
         optimizer = torch.optim.AdamW(
@@ -137,7 +168,7 @@ class MLP(Adapter):
         )
         learned = torch.nonzero(~held)[:, 0].numpy()
         an_epoch = -(-len(learned) // self.batch)
-        with _folder() as folder:
+        with _folder(kept) as folder:
             course = Course(
                 {"network": network},
                 [optimizer],
@@ -146,12 +177,20 @@ class MLP(Adapter):
                 self.seed,
                 decay=None,
                 patience=self.patience,
-                tell=partial(progress, f"fit {self.kind}"),
+                log=folder / "curve.jsonl",
+                tell=self._tell,
             )
+            progress(f"fit {self.kind}", course.step // an_epoch, self.epochs)
             lesson = partial(self._losses, network, x, y, learned)
             score = partial(_error, network, x[held], y[held])
             course.run(lesson, every=an_epoch, score=score)
-        return network.eval().cpu()
+            curve = _curve(folder / "curve.jsonl")
+        return network.eval().cpu(), curve
+
+    def _tell(self, step: int, steps: int, means: dict[str, float]) -> None:
+        if "held out" in means:
+            told = f"fit {self.kind}, error held out {means['held out']:.4f}"
+            progress(told, step * self.epochs // steps, self.epochs)
 
     def _losses(
         self,
@@ -235,10 +274,21 @@ def _tensors(network: VertexNetwork) -> dict[str, Any]:
     return variables
 
 
+def _curve(log: Path) -> dict[str, Any]:
+    """Return the errors of every epoch, from the lines that the training wrote."""
+    lines = log.read_text("utf-8").splitlines() if log.is_file() else []
+    rows = [json.loads(line) for line in lines]
+    whole = {row["step"]: row for row in rows if "held out" in row}  # one came twice, if killed
+    told = [whole[step] for step in sorted(whole)]
+    return {
+        name: ("epoch", np.array([row[key] for row in told]))
+        for name, key in (("training_error", "error"), ("held_out_error", "held out"))
+    }
+
+
 @contextmanager
-def _folder() -> Iterator[Path]:
-    """Yield the folder of checkpoints: the run's, or one that is gone afterwards."""
-    kept = scratch()
+def _folder(kept: Path | None) -> Iterator[Path]:
+    """Yield the folder of checkpoints: the one given, or one that is gone afterwards."""
     if kept is not None:
         yield kept
         return

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import ClassVar
 
 import xarray as xr
 
+from insilico.adapters import KINDS
 from insilico.adapters.adapter import Adapter
 from insilico.adapters.files import about_adapter, fitted_ids, load_adapter
+from insilico.adapters.own import adapt
 from insilico.errors import ParameterError
 
 
@@ -28,7 +29,11 @@ class Saved(Adapter):
     def digests(self) -> dict[str, str]:
         """Return the digest of the folder's files; raise if there is no adapter."""
         attrs, digest = about_adapter(self.file)
-        self._own(attrs["adapter"])
+        if attrs["adapter"] not in KINDS.addresses() or attrs["adapter"] == self.kind:
+            raise ParameterError(
+                f"saved: {self.file} holds an adapter of kind '{attrs['adapter']}'; known are "
+                f"{', '.join(KINDS)}"
+            )
         return {"adapter": digest}
 
     def fitted_on(self) -> list[str]:
@@ -45,15 +50,4 @@ class Saved(Adapter):
 
     def __call__(self, response: xr.Dataset, fitted: xr.Dataset) -> xr.Dataset:
         """Return the response in the voxels that the adapter was fitted on."""
-        made = fitted.attrs.get("adapter") if isinstance(fitted, xr.Dataset) else None
-        return self._own(made).of(fitted).model_copy(update={"seen": self.seen})(response, fitted)
-
-    def _own(self, kind: object) -> type[Adapter]:
-        """Return the class of the adapter that was saved."""
-        kinds = importlib.import_module("insilico.adapters").KINDS
-        if kind == self.kind or kind not in kinds.addresses():
-            raise ParameterError(
-                f"saved: {self.file} holds an adapter of kind '{kind}'; known are "
-                f"{', '.join(kinds)}"
-            )
-        return kinds[str(kind)]
+        return adapt(response, fitted, seen=self.seen)

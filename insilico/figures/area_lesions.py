@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from insilico.figures.lesions import effect_panel, legend_of
+from insilico.figures.lesions import across, effect_panel, legend_of
 from insilico.figures.page import DOUBLE_MM, footer, need, sheet, stimuli_of, styled
 
 ASKED = ("necessary? the score without it", "sufficient? the score with it alone")
@@ -35,7 +35,7 @@ def area_lesions(estimate: xr.Dataset, beside: Mapping[str, xr.Dataset]) -> Figu
         for axes, metric in zip(row, metrics, strict=True):
             effect_panel(axes, one.sel(metric=metric))
         row[0].set_ylabel(asked)
-        row[len(row) // 2].set_xlabel(str(one.attrs.get("statistic", "effect")))
+        across(row, str(one.attrs.get("statistic", "effect")))
     for axes, metric in zip(panels[0], metrics, strict=True):
         axes.set_title(str(metric).replace("_", " "), loc="left")
     panels[0, 0].set_yticks(np.arange(count)[::-1], estimate["contrast"].values)

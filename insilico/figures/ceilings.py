@@ -48,9 +48,10 @@ def _networks(axes: Any, estimate: xr.Dataset, beside: Mapping[str, xr.Dataset])
     low, high = estimate["ci_low"], estimate["ci_high"]
     whiskers(axes, x - 0.12, effect, low, high, fmt="none")
     shown = [mark("bar: this estimate, 95 % interval", marker="s", color=SOFT)]
+    apart = min(0.13, 0.27 / max(1, len(beside) - 1))  # the last one stays before the next bar
     for position, (name, other) in enumerate(beside.items()):
         marker = MARKERS[position % len(MARKERS)]
-        at = x + 0.2 + 0.13 * position
+        at = x + 0.2 + apart * position
         look = {"fmt": marker, "markersize": 2.8, "color": SOFT, "elinewidth": 0.7, "capsize": 0}
         whiskers(axes, at, other["effect"], other["ci_low"], other["ci_high"], **look)
         what = f"{name} ({str(other.attrs['variant']).partition(':')[0]}, {_trials(other)})"

@@ -37,6 +37,8 @@ def dissociation(estimate: xr.Dataset, beside: Mapping[str, xr.Dataset] | None =
     panels = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
     for axes, (name, one) in zip(panels, every.items(), strict=False):
         _panel(axes, name or str(estimate.attrs.get("name", "planted")), one)
+    low, high = panels[0].get_ylim()
+    panels[0].set_ylim(low, high + 0.3 * (high - low))  # for the legends; panels share it
     for axes in panels[len(every) :]:
         axes.set_axis_off()
     for axes in panels[::columns]:
@@ -59,7 +61,7 @@ def _panel(axes: Any, name: str, one: xr.Dataset) -> None:
         whiskers(axes, place, value, losses["ci_low"], losses["ci_high"], **look)
     axes.set_xticks(x, scores)
     axes.set_xlim(-0.45, len(scores) - 0.55)
-    axes.margins(y=0.2)
+    axes.margins(y=0.04)
     verdict = str(one.attrs.get("dissociation", ""))
     axes.set_title(f"{name}: {verdict}", loc="left", fontweight="bold")
     shown = zip(regions, COLOURS, FACES, strict=True)

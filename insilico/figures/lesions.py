@@ -45,7 +45,7 @@ def lesion_effects(estimate: xr.Dataset) -> Figure:
     y = np.arange(count)[::-1]
     panels[0].set_yticks(y, estimate["contrast"].values)
     panels[0].set_ylim(-0.7, count - 0.3)
-    panels[len(panels) // 2].set_xlabel(f"{estimate.attrs.get('statistic', 'effect')}")
+    across(panels, str(estimate.attrs.get("statistic", "effect")))
     figure.legend(handles=legend_of(estimate), loc="outside upper right", ncols=5)
     footer(figure, estimate.attrs, stimuli_of(estimate))
     return figure
@@ -85,6 +85,12 @@ def control_bars(axes: Any, one: xr.Dataset, y: np.ndarray, height: float, colou
     axes.barh(y, high - low, left=low, height=height, color=colour, linewidth=0)
     reach = 0.6 * height
     axes.vlines(one["control_effect"].values, y - reach, y + reach, color=SOFT, linewidth=1.2)
+
+
+def across(row: np.ndarray, told: str) -> None:
+    """Write one label below the middle of a row of panels."""
+    place = 0.5 if len(row) % 2 else -0.12
+    row[len(row) // 2].set_xlabel(told, x=place)
 
 
 def stars(axes: Any, where: np.ndarray, left: np.ndarray, y: np.ndarray) -> None:

@@ -10,7 +10,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from insilico.figures.bars import mark, whiskers
-from insilico.figures.lesions import effect_points, stars
+from insilico.figures.lesions import across, effect_points, stars
 from insilico.figures.page import (
     DOUBLE_MM,
     INK,
@@ -90,7 +90,7 @@ def _effects(row: np.ndarray, label: str, group: Group, metrics: np.ndarray) -> 
         axes.set_yticks(y, first["contrast"].values if axes is row[0] else [])
         axes.set_ylim(-0.9, len(y) - 0.5)
     row[0].set_ylabel(label)
-    row[len(row) // 2].set_xlabel(f"{first.attrs.get('statistic', 'effect')}", fontsize=6)
+    across(row, str(first.attrs.get("statistic", "effect")))
 
 
 def _controls(axes: Any, one: xr.Dataset, y: np.ndarray, marker: str, grey: str) -> None:

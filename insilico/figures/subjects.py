@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -41,12 +42,17 @@ def cross_subject(estimate: xr.Dataset) -> Figure:
     for row, name in enumerate(maps):
         panels = [figure.add_subplot(grid[row, k]) for k in range(4)]
         last = row == len(maps) - 1
-        four_views(figure, panels, estimate[name].values, f"r, {name}", (0, top), "viridis", last)
+        four_views(figure, panels, estimate[name].values, _named(name), (0, top), "viridis", last)
     shown = _networks(figure.add_subplot(grid[-1, :]), estimate)
     figure.legend(handles=shown, loc="outside upper right", ncols=4)
     unit = f"subjects, {estimate.attrs['n_stimuli']} stimuli each"
     footer(figure, estimate.attrs, estimate.sizes["subject"], _who(estimate), unit=unit)
     return figure
+
+
+def _named(name: str) -> str:
+    """Return what a colour bar shows in the words of the legend."""
+    return fill(f"r, {TOLD[name]}", 22)
 
 
 def _networks(axes: Any, estimate: xr.Dataset) -> list[Any]:

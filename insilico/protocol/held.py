@@ -1,9 +1,12 @@
-"""The third look at a protocol: its jobs, and whether files of responses hold what they ask for."""
+"""The third look at a protocol: its jobs, and whether files of responses hold what they ask for.
+
+Files of predicted responses, and of recordings.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from typing import Any
+from typing import Any, cast
 
 from insilico.errors import InsilicoError, listed
 from insilico.job import Job, walk
@@ -36,6 +39,8 @@ def planned(protocol: Protocol) -> Iterator[Complaint]:
                 yield from _too_few(job)
             elif job.inputs and (message := _lacking(job)):
                 yield _place(protocol, job), message + (PAIRS if job.key in fitted_on else "")
+            elif job.inputs and hasattr(job.step, "measures"):
+                yield from _unmeasured(job)
     except InsilicoError as error:
         yield (), str(error)
 
@@ -78,6 +83,16 @@ def _lacking(job: Job) -> str:
         f"{job.name}: there is no response to {len(missing)} of {len(shown)} stimuli: "
         f"{listed(missing, 3)}; the file has {listed(held, 3)}"
     )
+
+
+def _unmeasured(job: Job) -> Iterator[Complaint]:
+    """Yield why a recording cannot give what is asked of it, as far as heads of files tell."""
+    shown, recording = _shown(job.inputs[0]), cast(Any, job.step)
+    try:
+        if shown:
+            recording.measures(shown)
+    except InsilicoError as error:
+        yield ("recording",), str(error)
 
 
 def _place(protocol: Protocol, job: Job) -> Loc:

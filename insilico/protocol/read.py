@@ -89,10 +89,10 @@ def mistakes(file: str | Path, changes: Mapping[str, Any] | None = None) -> list
     What is wrong in several places for the same reason is said once, at the first of them.
     """
     document = complete(find(file), changes)
-    places: dict[str, list[str]] = {}
+    places: dict[str, dict[str, None]] = {}
     for loc, message in _all(document):
-        places.setdefault(message, []).append(document.where(loc))
-    return [_once(message, found) for message, found in places.items()]
+        places.setdefault(message, {})[document.where(loc)] = None
+    return [_once(message, list(found)) for message, found in places.items()]
 
 
 def _all(document: Document) -> list[Complaint]:

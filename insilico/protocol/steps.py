@@ -79,6 +79,8 @@ def complaints(
         made = checked(step, own)
         if files:
             made.digests()
+        if files and section == "scores":
+            made.ready()  # a package that is missing is told before anything is decoded
     except ValidationError as error:
         known = [*step.model_fields, *TAKEN.get(section, ())]
         yield from told(error, loc, known)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +56,7 @@ def _from_hdf5(file: Path, inside: np.ndarray) -> np.ndarray:
     import h5py
 
     with h5py.File(file, "r") as held:
-        if "betas" not in held:
-            raise RecordingError(f"{file}: the key 'betas' is missing; holds {sorted(held)}")
+        _require_key(file, held)
         data = held["betas"]
         _check(file, data.dtype, data.shape[1:], inside.shape[::-1], "(trial, k, j, i)")
         i, j, k = np.nonzero(inside)
@@ -84,14 +84,70 @@ def _from_nifti(file: Path, inside: np.ndarray) -> np.ndarray:
     return betas
 
 
-def _check(
-    file: Path, dtype: Any, shape: tuple[int, ...], wanted: tuple[int, ...], axes: str
-) -> None:
+def check_head(file: Path, trials: int) -> None:
+    """Raise if the head or the size of a session's file says that it cannot be read.
+
+    No beta is read, so it costs milliseconds. What is cut off inside a ``.nii.gz``, and betas that
+    hold nothing, only reading tells.
+
+    Parameters
+    ----------
+    file : Path
+        ``.hdf5``, ``.nii.gz`` or ``.mgh``, there.
+    trials : int
+        Of a session.
+
+    Raises
+    ------
+    RecordingError
+        A file cut short, of another type of number, or with another number of trials.
+    """
+    state = file.stat()
+    found = _trials(file, state.st_size, state.st_mtime_ns)
+    if found != trials:
+        raise RecordingError(f"{file}: {found} trials; sessions of this design have {trials}")
+
+
+@lru_cache(maxsize=512)
+def _trials(file: Path, size: int, _: int) -> int:
+    """Return how many trials the head of a file of this size and time names."""
+    import h5py
+    from nibabel import Nifti1Image
+
+    with named(file):
+        if file.suffix == ".hdf5":
+            with h5py.File(file, "r") as held:
+                _require_key(file, held)
+                _require_int16(file, held["betas"].dtype)
+                return int(held["betas"].shape[0])
+        if file.suffix == ".gz":
+            image: Any = Nifti1Image.from_filename(str(file))
+            _require_int16(file, image.get_data_dtype())
+            return int(image.shape[3]) if len(image.shape) > 3 else 1
+        with opened(file) as surface:
+            needed = surface.dataobj.offset + 4 * int(np.prod(surface.shape))
+            if size < needed:
+                raise RecordingError(f"{file}: cut short")
+            return int(surface.shape[3]) if len(surface.shape) > 3 else 1
+
+
+def _require_key(file: Path, held: Any) -> None:
+    if "betas" not in held:
+        raise RecordingError(f"{file}: the key 'betas' is missing; holds {sorted(held)}")
+
+
+def _require_int16(file: Path, dtype: Any) -> None:
     if np.dtype(dtype).newbyteorder("=") != np.int16:
         raise RecordingError(
             f"{file}: holds {dtype}; NSD's betas in the volume are int16, percent times 300: is it "
             "a file that another program wrote?"
         )
+
+
+def _check(
+    file: Path, dtype: Any, shape: tuple[int, ...], wanted: tuple[int, ...], axes: str
+) -> None:
+    _require_int16(file, dtype)
     if tuple(shape) != tuple(wanted):
         raise RecordingError(
             f"{file}: volumes of {tuple(shape)}; those of the mask are {tuple(wanted)} in this "

@@ -6,17 +6,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from insilico.errors import InsilicoError, RecordingError
-from insilico.recordings.betas import named
+from insilico.recordings.betas import check_head, named
 from insilico.spaces.nsd import rois
 from insilico.spaces.nsd.hub import Hub, check_betas
 from insilico.spaces.nsd.layout import BETAS, CAPTIONS, HEMISPHERES, MARK, Tree, present
 from insilico.spaces.nsd.names import REGIONS
-from insilico.spaces.nsd.rois import opened
 
 
 @dataclass(frozen=True)
@@ -128,8 +124,15 @@ def _families(tree: Tree, name: str) -> Finding:
         return tree.roi(family).is_file() or all(file.is_file() for file in halves)
 
     have = [family for family in REGIONS if there(family)]
-    state = "usable" if len(have) == len(REGIONS) else ("partly" if have else "missing")
-    return Finding(f"{name} regions", state, ", ".join(have) or str(tree.roi("floc-faces")))
+    lack = [family for family in REGIONS if family not in have]
+    state = "partly" if have and lack else ("missing" if lack else "usable")
+    not_here = f"not here: {', '.join(lack)} (such as {tree.roi(lack[0])})" if lack else ""
+    return Finding(f"{name} regions", state, "; ".join(filter(None, [", ".join(have), not_here])))
+
+
+FOLDERS = {"voxels": "func1pt8mm", "fsaverage5": "fsaverage"}
+PRESET = "b2"
+"""The betas that MindEye2 was trained on, which the presets of NSD read."""
 
 
 def _betas(tree: Tree, name: str, space: str) -> Iterator[Finding]:
@@ -145,6 +148,9 @@ def _betas(tree: Tree, name: str, space: str) -> Iterator[Finding]:
         if not whole:
             about += f"; set sessions: {good}" if good else ""
         about += "".join(f"; {wrong}" for wrong in list(broken.values())[:3])
+        if not tree.betas(FOLDERS[space], PRESET).is_dir():
+            about += f"; the presets of NSD read {PRESET}: get {BETAS[PRESET]}, or "
+            about += f"--set recording.betas={version}"
         state = "broken" if broken else ("usable" if whole else "partly")
         yield Finding(f"{name} {space} {version}", state, about)
 
@@ -161,27 +167,7 @@ def _wrong(tree: Tree, files: list[Path]) -> str:
     """Return what is wrong with a session's files by their heads and sizes, or nothing."""
     try:
         for file in files:
-            trials = _trials(file)
-            if trials != tree.design.trials:
-                return f"{file.name}: {trials} trials, not {tree.design.trials}"
+            check_head(file, tree.design.trials)
     except InsilicoError as error:
         return str(error)
     return ""
-
-
-def _trials(file: Path) -> int:
-    import h5py
-    from nibabel import Nifti1Image
-
-    with named(file):
-        if file.suffix == ".hdf5":
-            with h5py.File(file, "r") as held:
-                return int(held["betas"].shape[0])
-        if file.suffix == ".gz":
-            image: Any = Nifti1Image.from_filename(str(file))
-            return int(image.shape[-1])
-        with opened(file) as surface:
-            needed = surface.dataobj.offset + 4 * int(np.prod(surface.shape))
-            if file.stat().st_size < needed:
-                raise RecordingError(f"{file}: cut short")
-            return int(surface.shape[3]) if len(surface.shape) > 3 else 1

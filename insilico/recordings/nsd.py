@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -110,7 +110,9 @@ class NSD(Step):
         needed = [file for session in sessions for file in self._files(tree, session)]
         masks = [tree.roi(rois.NSDGENERAL)] if self.space == "voxels" else []
         here = [s for s in sessions if all(file.is_file() for file in self._files(tree, s))]
-        some = f"To use those at hand set sessions: {list(here)}. " if here else ""
+        some = ""
+        if here and len(here) < len(sessions):
+            some = f"To use those at hand set sessions: {list(here)}. "
         what = f"NSD subject {self.subject}, {self.space}, {self.betas}"
         tree.require([*masks, *needed], what, some)
         labels = [*self._label_files(tree), *ncsnr_files(tree, self.betas, self.space)]
@@ -176,6 +178,27 @@ class NSD(Step):
         attrs = {**self._attrs(tree), **said, **_lacking(without, asked)}
         return check(response.assign_attrs(attrs), "response")
 
+    def measures(self, ids: Collection[str]) -> None:
+        """Raise if stimuli were not shown as asked, or files of their trials cannot be read.
+
+        Heads of files are opened, no beta is read.
+
+        Raises
+        ------
+        RecordingError
+        """
+        tree, wrong = self.tree(), list[str]()
+        for session in _needed(tree, self._presentations(tree, [str(one) for one in ids])):
+            try:
+                for file in self._files(tree, session):
+                    betas.check_head(file, tree.design.trials)
+            except RecordingError as error:
+                wrong.append(str(error))
+        if wrong:
+            raise RecordingError(
+                f"{listed(wrong, 3)}: get the file again, or leave the session out"
+            )
+
     def _presentations(self, tree: Tree, ids: list[str]) -> Presentations:
         shown = tree.design.presentations(self.subject, self.used_sessions(tree))
         found = {label: shown.get(picture_of(label), []) for label in ids}
@@ -186,8 +209,7 @@ class NSD(Step):
         self, tree: Tree, asked: Presentations
     ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
         """Yield the first trial's number, the betas and the empty places of each session asked."""
-        trials = tree.design.trials
-        needed = sorted(set((asked.trial // trials + 1).tolist()))
+        trials, needed = tree.design.trials, _needed(tree, asked)
         inside = rois.mask(tree)[0] if self.space == "voxels" else None
         for session in (s for part in batches(needed, 1, "sessions") for s in part):
             values, empty = self._session(tree, session, inside)
@@ -261,6 +283,11 @@ class NSD(Step):
         return noise_ceiling(
             self._ncsnr(tree), self.betas, n, place, coords, {**self._attrs(tree), **said}
         )
+
+
+def _needed(tree: Tree, asked: Presentations) -> list[int]:
+    """Return the sessions of the trials that are asked for, ascending."""
+    return sorted(set((asked.trial // tree.design.trials + 1).tolist()))
 
 
 def _lacking(without: np.ndarray, asked: Presentations) -> dict[str, Any]:

@@ -102,9 +102,7 @@ def _estimate(name: str, estimate: xr.Dataset) -> list[str]:
     unit = str(estimate.attrs.get("unit_of_inference", "stimulus"))
     units = unit if n == "1" else {"stimulus": "stimuli"}.get(unit, f"{unit}s")
     lines = [f"{name}: {what} (n = {n} {units})"]
-    least = estimate.attrs.get("smallest_p", 0)
-    if least > 0.01:
-        lines.append(f"  no p can lie below {least:.3g} here")
+    lines += _floor(estimate)
     if "caution" in estimate.attrs:
         lines.append(f"  caution: {estimate.attrs['caution']}")
     if "dissociation" in estimate.attrs:
@@ -120,6 +118,18 @@ def _estimate(name: str, estimate: xr.Dataset) -> list[str]:
     for contrast in estimate["contrast"].values:
         lines.append(_row(str(contrast), estimate.sel(contrast=contrast)))
     return lines
+
+
+def _floor(estimate: xr.Dataset) -> list[str]:
+    """Say how small p can be, where that is much or some p cannot be smaller."""
+    least = float(estimate.attrs.get("smallest_p", 0))
+    p = estimate["p"].values[np.isfinite(estimate["p"].values)]
+    there = int((p <= least * (1 + 1e-9)).sum())
+    if not there:
+        return [f"  no p can lie below {least:.3g} here"] if least > 0.01 else []
+    return [
+        f"  no p can lie below {least:.3g} here, before correction; {there} of {p.size} lie there"
+    ]
 
 
 def _words(estimate: xr.Dataset) -> list[str]:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import sys
+import time
 from types import TracebackType
 from typing import Any, TextIO
 
 from insilico.run.runner import Failure
 
+SILENT_S = 30.0
+"""Seconds after which a job that goes on says how far it is."""
+
 
 class Lines:
-    """One plain line a job: for logs and pipes."""
+    """One plain line a job, and every `SILENT_S` seconds how far it is: for logs and pipes."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self.stream, self.done, self.total = stream or sys.stderr, 0, 0
+        self.said = time.monotonic()
 
     def __enter__(self) -> Lines:
         return self
@@ -27,9 +32,14 @@ class Lines:
 
     def started(self, name: str) -> None:
         """Say nothing: the line comes at the end."""
+        self.said = time.monotonic()
 
     def news(self, what: str, done: int, total: int) -> None:
-        """Say nothing."""
+        """Say that something long begins, and how far a job is that said nothing for a while."""
+        now = time.monotonic()
+        if done == 0 or now - self.said >= SILENT_S:
+            self.said = now
+            print(f"{'':>19}{what}: {done} of {total}", file=self.stream, flush=True)
 
     def ended(self, name: str, seconds: float, failure: Failure | None) -> None:
         """Write the job's line."""

@@ -17,7 +17,7 @@ from pydantic import Field
 
 from insilico.errors import WeightsError
 from insilico.schema import short_digest
-from insilico.scores.tokenising import Words, nltk, tokenised
+from insilico.scores.tokenising import Words, nltk, require_nltk, tokenised
 from insilico.scores.wordnet import FILES, WordNet
 from insilico.scores.words import WordScore
 
@@ -136,6 +136,10 @@ class Meteor(WordScore):
             return {}
         files = [file for file in FILES if (self._folder() / file).is_file()]
         return {"wordnet": short_digest(*((self._folder() / name).read_bytes() for name in files))}
+
+    def ready(self) -> None:
+        """Raise if nltk, which stems words, is not installed."""
+        require_nltk()
 
     def _folder(self) -> Path:
         folder = Path(str(self.wordnet)).expanduser()

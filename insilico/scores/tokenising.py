@@ -85,6 +85,14 @@ def sentences(text: str) -> list[str]:
     return [part for part in [*found, text[start:].strip()] if part]
 
 
+def require_nltk() -> None:
+    """Raise `MissingPackage` if nltk is not installed; it is not imported."""
+    from importlib.util import find_spec
+
+    if find_spec("nltk") is None:
+        raise MissingPackage("nltk", "words", "this caption score")
+
+
 @cache
 def nltk(module: str) -> Any:
     """Return a module of nltk; none of its downloaded data is used."""

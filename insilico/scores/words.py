@@ -10,6 +10,7 @@ import xarray as xr
 
 from insilico.errors import SchemaError, listed
 from insilico.scores.score import Score
+from insilico.scores.tokenising import require_nltk
 
 OBJECT_WORD = 3  # a {size} {colour} {object} on the {position} of a {background}
 References = tuple[str, ...]
@@ -50,6 +51,11 @@ def references(stimuli: xr.Dataset) -> list[References]:
 
 class WordScore(TextScore):
     """Base of scores that compare words: a subclass fills `prepared` and `compare`."""
+
+    def ready(self) -> None:
+        """Raise if nltk is needed, for its words or stems, and not installed."""
+        if str(getattr(self, "words", "")).startswith("ptb") or getattr(self, "stem", False):
+            require_nltk()
 
     def prepared(self, text: str) -> Any:
         """Return a text as it is compared; made once for each text."""

@@ -68,7 +68,7 @@ def each(atlas: str | None, of: xr.Dataset) -> tuple[list[str], np.ndarray]:
     Without an atlas it is one region, ``cortex``. An atlas may be labels of the response's own,
     such as ``floc-faces``. Regions that hold no place are left out.
     """
-    everywhere = mask("lh | rh", of=of)
+    everywhere = mask(CORTEX, of=of)
     if atlas is None:
         return ["cortex"], everywhere[None]
     if own_labels(atlas):

@@ -96,7 +96,7 @@ class EncodingAccuracy(Step):
     """
 
     kind: ClassVar[str] = "encoding_accuracy"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     own_labels: ClassVar[bool] = True
     by: str = "yeo7"
     ceiling: Source = "noise"
@@ -180,6 +180,7 @@ class EncodingAccuracy(Step):
                 "correction": f"maximum over the {k} regions",
                 "interval": f"95 % percentile, {self.n} resamples of stimuli",
                 "unit_of_inference": "stimulus",
+                "smallest_p": 1 / (1 + self.n),
                 "atlas": self.by,
                 **{name: attrs[name] for name in SAID if name in attrs},
             },

@@ -107,6 +107,11 @@ def variances(
     unbiased, and the signal variance too large by ``2 (S + N / k0) / (I - 3)``.
     """
     about = known(variant)
+    if not isinstance(repeats, Repeats):
+        raise SchemaError(
+            f"variances takes what `summed` returned, got {type(repeats).__name__}: "
+            "variances(summed([betas], images)) of betas (trial, place) and the image of each trial"
+        )
     _require_repeats(repeats, variant)
     if about.total == "components":
         return _components(repeats, about.of_ratio)
@@ -127,6 +132,39 @@ def known(variant: str) -> Variant:
     if variant not in VARIANTS:
         raise ParameterError(not_one_of("variant of the noise ceiling", variant, VARIANTS))
     return VARIANTS[variant]
+
+
+FEW = 60
+"""Images below which the bias of a recipe's ratio is about as large as the intervals of regions."""
+
+
+def cautions(variant: str, counts: np.ndarray) -> str:
+    """Return what is known to be wrong with a ceiling of these trials; nothing where nothing is.
+
+    Parameters
+    ----------
+    variant : str
+    counts : int (image,)
+        Trials of each image.
+    """
+    about, images, found = known(variant), len(counts), list[str]()
+    if about.noise_ddof == 0:
+        short = np.mean((counts - 1) / counts)
+        found.append(
+            f"'{variant}' divides squares by the number of trials, so noise is {short:.2f} of what "
+            "it is and the ceiling too high: to compare with that recipe's own numbers alone"
+        )
+    if images < FEW and variant == "anova":
+        found.append(
+            f"with {images} images the ceilings are too low, by about 2 (1 - ceiling) / {images}, "
+            "and the intervals around them too; variant: anova_corrected is not"
+        )
+    elif images < FEW and not about.of_ratio:
+        found.append(
+            f"with {images} images total minus noise takes the signal's variance too small; "
+            "variant: anova_corrected does not"
+        )
+    return "; ".join(found)
 
 
 def _require_repeats(repeats: Repeats, variant: str) -> None:

@@ -58,6 +58,7 @@ class Cycle(Step):
     """
 
     kind: ClassVar[str] = "cycle"
+    version: ClassVar[int] = 2
     of: tuple[str, ...] = Field(min_length=1)
     by: str = "yeo7"
     n: PositiveInt = 2000
@@ -191,6 +192,7 @@ class Cycle(Step):
             "correction": "maximum over regions, in units of the null's spread, per condition",
             "interval": told("bca"),
             "unit_of_inference": "stimulus",
+            "smallest_p": 1 / (1 + self.n),
             "atlas": self.by,
             "caution": "one encoder gives both responses: what it does not see cannot be missed",
             **{k: of[k] for k in ("source", "note", "lesion") if k in of},

@@ -47,7 +47,7 @@ class Discriminability(Step):
     """
 
     kind: ClassVar[str] = "discriminability"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     of: tuple[str, ...] = Field(min_length=1)
     weights: str = "phantom"
     n: PositiveInt = 1000
@@ -199,6 +199,7 @@ class Discriminability(Step):
                 "correction": f"Bonferroni over {len(rows)} stages",
                 "interval": "95 % BCa, 9999 resamples of stimuli",
                 "unit_of_inference": "stimulus",
+                "smallest_p": 1 / (1 + self.n),
                 **{name: first[name] for name in ("source", "note") if name in first},
             },
         )

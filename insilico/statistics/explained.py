@@ -54,7 +54,7 @@ class ExplainedVariance(Step):
     """
 
     kind: ClassVar[str] = "explained_variance"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     own_labels: ClassVar[bool] = True
     spaces: ClassVar[tuple[str, ...]] = ("fsaverage5", "voxels")
     by: str | None = None
@@ -106,6 +106,7 @@ class ExplainedVariance(Step):
             test=f"above 0: {self.n} permutations of stimuli, one-sided",
             null="prediction and measurement of different stimuli",
             correction=f"maximum over {len(names)} regions",
+            smallest_p=1 / (1 + self.n),
             interval="95 %, jackknife over stimuli (t)",
             repeats=len(repeats.bold),
             **repeats.about(),

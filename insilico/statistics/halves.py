@@ -116,7 +116,7 @@ class SplitHalf(Step):
                 f"{repeats}, or noise_ceiling, whose variant 'anova' takes them all"
             )
         bold = measured["bold"].transpose("repeat", "stimulus", place).values
-        cortex = regions.mask("lh | rh", of=measured)
+        cortex = regions.mask(regions.CORTEX, of=measured)
         rng = generator(self.seed, "split half")
         group = jackknife.groups(bold.shape[1], self.n, rng)
         half, rest = half_correlation(bold, self.splits, group, rng)

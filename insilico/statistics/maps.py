@@ -35,7 +35,7 @@ def with_maps(
         Its places, source and note are taken over.
     **attrs
     """
-    place, cortex = place_of(of), regions.mask("lh | rh", of=of)
+    place, cortex = place_of(of), regions.mask(regions.CORTEX, of=of)
     kept = (k for k, v in of.coords.items() if v.dims == (place,) and k not in maps)
     coords: dict[Any, Any] = {k: of.coords[k] for k in kept}
     if atlas is not None:

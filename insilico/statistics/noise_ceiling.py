@@ -13,7 +13,7 @@ from insilico.errors import ParameterError, SchemaError
 from insilico.schema import check, place_of
 from insilico.spaces import regions
 from insilico.statistics import jackknife
-from insilico.statistics.ceilings import VARIANTS, ceiling, known, ncsnr, variances
+from insilico.statistics.ceilings import VARIANTS, cautions, ceiling, known, ncsnr, variances
 from insilico.statistics.maps import with_maps
 from insilico.statistics.permutations import above_null
 from insilico.statistics.repeats import PLACES, Repeats, standardised
@@ -42,7 +42,7 @@ class NoiseCeiling(Step):
     """
 
     kind: ClassVar[str] = "noise_ceiling"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     own_labels: ClassVar[bool] = True
     spaces: ClassVar[tuple[str, ...]] = ("fsaverage5", "voxels")
     variant: str = "anova"
@@ -171,6 +171,7 @@ class NoiseCeiling(Step):
             "test": f"signal > 0: {self.n} permutations of trials over images, one-sided",
             "null": "trials exchangeable over images: no signal",
             "correction": f"maximum over {count} regions",
+            "smallest_p": 1 / (1 + self.n),
             "interval": "95 %, jackknife over stimuli (t)",
             "variant": f"{self.variant}: {about.source}",
             "total_variance": about.total,
@@ -179,6 +180,7 @@ class NoiseCeiling(Step):
             "trials_averaged": self.trials or as_measured,
             "n_images": len(counts),
             "n_trials": int(counts.sum()),
+            **({"caution": caution} if (caution := cautions(self.variant, counts)) else {}),
         }
 
 

@@ -46,6 +46,7 @@ class Optimal(Step):
     """
 
     kind: ClassVar[str] = "optimal"
+    version: ClassVar[int] = 2
     of: tuple[str, ...] = Field(min_length=1)
     control: tuple[str, ...] = Field(min_length=1)
     n: PositiveInt = 9999
@@ -177,6 +178,7 @@ class Optimal(Step):
             "correction": f"Holm over {count} regions, for each way and comparison",
             "interval": f"95 %, Student's t over {draws} restarts",
             "unit_of_inference": "restart",
+            "smallest_p": 1 / (1 + max(scenes, picks)),
             "scenes": scenes,
         }
 

@@ -45,6 +45,7 @@ class RegionWeights(Step):
     """
 
     kind: ClassVar[str] = "region_weights"
+    version: ClassVar[int] = 2
     areas: dict[str, str] = Field(min_length=1)
     grid: Annotated[int, Field(ge=2, le=64)] = 8
     weights: str = "phantom"
@@ -195,6 +196,7 @@ class RegionWeights(Step):
             "correction": f"maximum over {len(self.areas)} areas, in units of the null's spread",
             "interval": f"95 % jackknife, {GROUPS} groups of stimuli left out in turn",
             "unit_of_inference": "stimulus",
+            "smallest_p": 1 / (1 + self.n),
             "caution": "weights say what a read-out uses, patterns where it is seen; neither says "
             "what an area is for",
         }

@@ -99,6 +99,7 @@ class RegionWords(Step):
     """
 
     kind: ClassVar[str] = "region_words"
+    version: ClassVar[int] = 2
     of: tuple[str, ...] = Field(min_length=1)
     areas: dict[str, str] = {}
     share: Annotated[float, Field(gt=0, le=0.5)] = 0.1
@@ -279,6 +280,7 @@ class RegionWords(Step):
             "correction": "maximum of z over regions and words",
             "interval": f"95 % percentile, {self.n} resamples of stimuli",
             "unit_of_inference": "stimulus",
+            "smallest_p": 1 / (1 + self.n),
             "caution": "a word is the captioner's: it knows no more than its vocabulary",
         }
 

@@ -60,7 +60,8 @@ def summed(blocks: Iterable[np.ndarray], images: np.ndarray) -> Repeats:
     Raises
     ------
     SchemaError
-        If a block holds NaN, or blocks and images do not have as many trials.
+        If a block is no table of trials or holds NaN, or blocks and images do not have as many
+        trials.
     """
     images = np.asarray(images)
     shown, index = np.unique(images[images >= 0], return_inverse=True)
@@ -70,6 +71,7 @@ def summed(blocks: Iterable[np.ndarray], images: np.ndarray) -> Repeats:
     classes, group = np.unique(counts, return_inverse=True)
     sums, squares, start = np.empty((0, 0)), np.empty((0, 0)), 0
     for block in blocks:
+        _require_trials(block, start, len(images))
         if not start:
             sums = np.zeros((len(shown), block.shape[1]), block.dtype)
             squares = np.zeros((len(classes), block.shape[1]))
@@ -86,6 +88,24 @@ def summed(blocks: Iterable[np.ndarray], images: np.ndarray) -> Repeats:
     if not counts.size:
         raise SchemaError("no trials: a noise ceiling needs repeated measurements")
     return _reduced(sums, squares, counts, classes, group)
+
+
+def _require_trials(block: np.ndarray, start: int, named: int) -> None:
+    """Raise unless a block is (trial, place), and of trials whose images are named."""
+    shape = np.shape(block)
+    if len(shape) != 2:
+        told = "blocks are tables (trial, place), in a list: summed([betas], images)"
+        if len(shape) == 3:
+            told = (
+                "blocks are tables (trial, place): of betas (repeat, image, place) write "
+                f"summed(betas, np.tile(np.arange({shape[1]}), {shape[0]})), without the list"
+            )
+        raise SchemaError(f"a block of trials is of shape {shape}; {told}")
+    if start + shape[0] > named:
+        raise SchemaError(
+            f"{start + shape[0]} trials or more, and {named} images are named for them: "
+            "images holds one number a trial, over all blocks and repeats"
+        )
 
 
 def _require_numbers(squares: np.ndarray, block: np.ndarray, first: int) -> None:

@@ -55,7 +55,7 @@ class Stability(Step):
     """
 
     kind: ClassVar[str] = "stability"
-    version: ClassVar[int] = 2  # effects of the variants
+    version: ClassVar[int] = 3  # effects of the variants
     of: tuple[str, ...]
     against: tuple[str, ...]
     n: PositiveInt = 2000
@@ -106,6 +106,7 @@ class Stability(Step):
             test=f"{self.n} random orders of regions, one-sided",
             null="variants order regions independently",
             correction="none",
+            smallest_p=1 / (1 + self.n),
             interval=f"95 % percentiles, {self.n} resamples of stimuli",
         )
         return self._with_variants(result, each, scores)

@@ -105,7 +105,7 @@ class CrossSubject(Step):
     """
 
     kind: ClassVar[str] = "cross_subject"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     by: str | None = None
     n: PositiveInt = 100
     seed: NonNegativeInt = 0
@@ -204,6 +204,7 @@ class CrossSubject(Step):
             "stimuli, one-sided",
             "null": "subjects share nothing about the stimuli",
             "correction": f"maximum over {count} regions",
+            "smallest_p": 1 / (1 + self.n),
             "interval": f"95 % percentile, {10 * self.n} resamples of subjects",
         }
 

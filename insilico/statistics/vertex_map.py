@@ -93,7 +93,7 @@ class VertexMap(Step):
             fsaverage5.check_order(first)
         bold = _averaged(first["bold"]) if second is None else _difference(first, second)
         values, shown = self._items(bold), first
-        cortex = regions.mask("lh | rh", of=shown)
+        cortex = regions.mask(regions.CORTEX, of=shown)
         found = flipped_map(
             np.where(cortex, values, np.nan), self.n, self._rng("map"), self._enhancement()
         )

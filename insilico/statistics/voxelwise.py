@@ -103,7 +103,27 @@ KEPT = ("adapter", "adapter_pairs", "adapter_vertices", "adapted_to", "source", 
 
 
 def adapter_accuracy(adapted: xr.Dataset, voxels: xr.Dataset) -> xr.Dataset:
-    """Return r and R² of each voxel; see `VoxelwiseAccuracy`."""
+    """Return how well adapted responses predict measured ones, voxel by voxel.
+
+    Parameters
+    ----------
+    adapted : response in voxels, (stimulus, voxel)
+        Of stimuli that the adapter was not fitted on.
+    voxels : response in the same voxels, ([repeat,] stimulus, voxel)
+        Measured; of more stimuli, the adapted ones are taken.
+
+    Returns
+    -------
+    estimate over contrast and voxel
+        ``found["effect"].sel(contrast="r")`` and ``contrast="R2"``, across stimuli; `noise_ceiling`
+        (voxel) of the mean over repeats, in R² units: r can reach its square root. Nothing is
+        tested: intervals and p are NaN. Medians over covered voxels are attributes (``median_r``,
+        ``median_R2``, ``median_noise_ceiling``).
+
+    Raises
+    ------
+    SchemaError, SpaceError
+    """
     return VoxelwiseAccuracy()(adapted, voxels)
 
 

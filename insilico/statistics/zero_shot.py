@@ -79,6 +79,7 @@ class ZeroShot(Step):
     """
 
     kind: ClassVar[str] = "zero_shot"
+    version: ClassVar[int] = 2
     of: tuple[str, ...] = Field(min_length=1)
     prompts: tuple[str, ...] = Field(min_length=1)
     otherwise: tuple[str, ...] = ()
@@ -273,6 +274,7 @@ class ZeroShot(Step):
             "correction": "maximum over conditions and readings, for each top",
             "interval": "95 % Clopper-Pearson",
             "unit_of_inference": "stimulus",
+            "smallest_p": 1 / (1 + self.n),
             "prompts": list(prompts),
             "class_labels": list(fields(prompts)),
             **{k: of.attrs[k] for k in ("source", "note", "lesion") if k in of.attrs},

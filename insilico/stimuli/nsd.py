@@ -11,7 +11,7 @@ import xarray as xr
 from PIL import Image
 from pydantic import Field, PositiveInt
 
-from insilico.errors import ParameterError, StimulusError, listed
+from insilico.errors import InsilicoError, ParameterError, StimulusError, listed
 from insilico.schema import check
 from insilico.spaces import nsd
 from insilico.spaces.nsd.hub import ACCESS, Hub
@@ -107,6 +107,13 @@ class NSDPictures(Step):
         if "note" in mark:
             attrs["note"] = mark["note"]
         return check(xr.Dataset(variables, coords, attrs), "stimuli")
+
+    def ids(self) -> list[str] | None:
+        """Return the pictures' ids; None where files are missing, which `digests` says."""
+        try:
+            return [nsd.stimulus_id(int(picture)) for picture in self.chosen()]
+        except InsilicoError:
+            return None
 
     def chosen(self) -> np.ndarray:
         """Return the pictures, int (stimulus,): places among the 73,000, ascending."""

@@ -8,11 +8,12 @@ import torch
 import xarray as xr
 from made_pairs import response
 
+import insilico as isi
 from insilico import adapters
 from insilico.adapters.mlp import MLP, Bottleneck
 from insilico.adapters.network import VertexNetwork
 from insilico.course import Course
-from insilico.errors import ParameterError
+from insilico.errors import ParameterError, StoreError
 from insilico.step import computing
 
 TINY = {"hidden": (16,), "epochs": 8, "lr": 1e-2, "batch": 16}
@@ -95,11 +96,7 @@ def fitted_with(scratch: Path, pair, stop_after: int = 10**9, **more: object) ->
 
     with computing(scratch=scratch, progress=listen):
         fitted = MLP(**(TINY | more)).fit(*pair[:2])
-    return fitted.assign_attrs(last=heard[-1], total=total_steps(more))
-
-
-def total_steps(more: dict) -> int:
-    return 4 * int(more.get("epochs", TINY["epochs"]))  # 63 pairs in batches of 16
+    return fitted.assign_attrs(last=heard[-1], total=int(more.get("epochs", TINY["epochs"])))
 
 
 def test_a_killed_training_goes_on_to_the_same_end(pair, tmp_path: Path):
@@ -108,6 +105,51 @@ def test_a_killed_training_goes_on_to_the_same_end(pair, tmp_path: Path):
         fitted_with(tmp_path / "killed", pair, stop_after=5)
     assert (tmp_path / "killed" / "checkpoint.pt").exists()
     xr.testing.assert_identical(fitted_with(tmp_path / "killed", pair), whole)
+
+
+def test_every_epoch_is_told_and_kept(pair):
+    heard: list[tuple[str, int, int]] = []
+    with computing(progress=lambda *told: heard.append(told)):
+        fitted = MLP(**TINY).fit(*pair[:2])
+    assert heard[0] == ("fit mlp", 0, 8)
+    assert [(done, total) for _, done, total in heard[1:]] == [(k, 8) for k in range(1, 9)]
+    held = fitted["held_out_error"].values
+    assert [what for what, _, _ in heard[1:]] == [f"fit mlp, error held out {e:.4f}" for e in held]
+    assert held[-1] < held[0]
+    assert fitted["training_error"].values[-1] < fitted["training_error"].values[0]
+
+
+def test_a_folder_from_python_goes_on_where_it_was_killed(pair, tmp_path: Path):
+    parameters = TINY | {"patience": None}
+    whole = isi.fit_adapter("mlp", *pair[:2], **parameters)
+
+    def kill(what: str, done: int, total: int) -> None:
+        if done == 4:
+            raise Killed
+
+    with pytest.raises(Killed), computing(progress=kill):
+        isi.fit_adapter("mlp", *pair[:2], checkpoint=tmp_path, **parameters)
+    heard: list[int] = []
+    with computing(progress=lambda _, done, __: heard.append(done)):
+        again = isi.fit_adapter("mlp", *pair[:2], checkpoint=tmp_path, **parameters)
+    assert heard[0] == 3  # the epoch that was told when it fell over was not yet kept
+    xr.testing.assert_identical(again, whole)
+    other = isi.fit_adapter("mlp", *pair[:2], checkpoint=tmp_path, **(parameters | {"seed": 1}))
+    assert np.abs(other["layers.0.weight"] - whole["layers.0.weight"]).max() > 1e-3
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_checkpoint_that_is_no_checkpoint_is_refused(pair, tmp_path: Path):
+    isi.fit_adapter("mlp", *pair[:2], checkpoint=tmp_path / "a", **TINY)
+    (kept,) = (tmp_path / "a").glob("*/checkpoint.pt")
+    kept.write_bytes(kept.read_bytes()[:300])
+    with pytest.raises(StoreError, match="checkpoint.pt: damaged, .* delete it to begin anew"):
+        isi.fit_adapter("mlp", *pair[:2], checkpoint=tmp_path / "a", **TINY)
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="file: cannot be written"):
+        isi.fit_adapter("mlp", *pair[:2], checkpoint=tmp_path / "file", **TINY)
+    with pytest.raises(ParameterError, match="ridge is not trained in epochs"):
+        isi.fit_adapter("ridge", *pair[:2], checkpoint=tmp_path)
 
 
 def test_training_ends_early_and_keeps_the_best(pair, tmp_path: Path):

@@ -79,8 +79,14 @@ def test_failures_give_status_2_and_one_line_each(study, tmp_path, monkeypatch, 
         (["translate", ""], "error: the text: an empty caption; write one or take it out"),
         (["translate", "a dog", "--set", "decoder"], "error: --set decoder: write it as"),
         (["phantom", "train", "clop"], "error: unknown network 'clop'; one of: clip,"),
-        (["fetch", "atlases", "yeo8"], "error: unknown atlas 'yeo8'; one of: areas, eccentricity, phantom7"),
-        (["fetch", "atlases", "phantom7"], "error: phantom7 ships with insilico, or is yours: there is nothing"),
+        (
+            ["fetch", "atlases", "yeo8"],
+            "error: unknown atlas 'yeo8'; one of: areas, eccentricity, phantom7",
+        ),
+        (
+            ["fetch", "atlases", "phantom7"],
+            "error: phantom7 ships with insilico, or is yours: there is nothing",
+        ),
     ],
 )
 def test_a_mistake_is_one_line_and_status_2(

@@ -100,8 +100,9 @@ def with_value(value):
         (table(3, 64984), SpaceError, "this one has 64984"),
         ((table(3, HALF), table(3, 32492)), SpaceError, "this one has 32492; other meshes"),
         ((table(3, HALF), table(2, HALF)), SchemaError, "hemispheres of 3 and 2 items"),
-        (table(3).ravel(), SchemaError, "shape .item, place.; is float32 .61452"),
-        (table(3)[None], SchemaError, r"is float32 \(1, 3, 20484\)"),
+        (table(3).ravel(), SchemaError, r"shape \(item, place\).*; is float32 .61452"),
+        (table(3)[None, None], SchemaError, r"is float32 \(1, 1, 3, 20484\)"),
+        (np.stack([table(2)] * 2), SchemaError, r"2 repeats of 2 items, .* 3 values of stimulus"),
         (table(3)[:0], SchemaError, r"is float32 \(0, 20484\)"),
         (table(3) + 0j, SchemaError, "must be real numbers .* is complex64"),
         (table(3).astype(str), SchemaError, "must be real numbers .* is <U"),
@@ -135,6 +136,64 @@ def test_an_array_that_is_no_response_is_refused(bold, error, message):
 def test_wrong_labels_are_refused(labels, message):
     with pytest.raises(InsilicoError, match=message):
         isi.from_array(table(), order="lh,rh", **{**SAID, **labels})
+
+
+# --- voxels of one's own --------------------------------------------------------------------------
+
+
+def test_voxels_of_ones_own_need_a_name_and_no_coordinates():
+    bold = np.random.default_rng(0).standard_normal((4, 3000))  # float64, any number of voxels
+    ids = ["a", "b", "c", "d"]
+    found = isi.from_array(bold, space="my-roi", stimuli=ids, **SAID)
+    assert found["bold"].dims == ("stimulus", "voxel")
+    np.testing.assert_array_equal(found["bold"], bold.astype(np.float32))
+    assert found.attrs["space"] == "my-roi"
+    assert set(found["hemi"].values) == {""}
+    assert np.isnan(found["x"].values).all()
+    coords = {"hemi": ["L"] * 3000, "x": np.arange(3000), "roi": ["V1"] * 3000}
+    known = isi.from_array(bold, space="my-roi", stimuli=ids, coords=coords, **SAID)
+    assert known["x"].values[-1] == 2999
+    assert set(known["roi"].values) == {"V1"}
+    check(known, "response", space="my-roi")
+
+
+def test_repeats_come_first():
+    rng = np.random.default_rng(0)
+    three = rng.standard_normal((3, 2, 50))
+    found = isi.from_array(three, space="mine", stimuli=["a", "b"], **SAID)
+    assert found["bold"].dims == ("repeat", "stimulus", "voxel")
+    np.testing.assert_array_equal(found["bold"], three.astype(np.float32))
+    cortex = np.stack([table(3), -table(3)])
+    found = isi.from_array(cortex, order="lh,rh", stimuli=["a", "b", "c"], **SAID)
+    assert found["bold"].dims == ("repeat", "stimulus", "vertex")
+    assert (found["bold"].values[..., ~WALL] == cortex[..., ~WALL]).all()
+    fsaverage5.check_order(found)
+
+
+def test_all_that_is_not_said_is_named_at_once():
+    with pytest.raises(ParameterError) as error:
+        isi.from_array(np.ones((2, 30)), subject="me")
+    for word in ("order='lh,rh'", "space='...'", "stimuli=", "units=", "hemodynamic_offset_s="):
+        assert word in str(error.value), word
+    assert "subject='sub" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("more", "error", "message"),
+    [
+        ({"order": "lh,rh"}, SpaceError, r"has 30; voxels of your own need space="),
+        ({"space": "mine", "order": "lh,rh"}, ParameterError, "are fsaverage5's; space is 'mine'"),
+        ({"order": "lh,rh", "coords": {"x": [0]}}, ParameterError, "coords= .x. are of voxels"),
+        ({"space": "mine", "coords": {"x": [0]}}, SchemaError, r"30 voxels; coords\['x'\] .* \(1,"),
+        ({"space": "mine", "coords": {"x": ["0"] * 30}}, SchemaError, "are numbers, in mm"),
+        ({"space": "mine", "coords": {"hemi": ["l"] * 30}}, SchemaError, "hemi must be 'L' or 'R'"),
+        ({"space": "mine", "stimuli": ["a"]}, SchemaError, "3 items, but there are 1 values"),
+    ],
+)
+def test_voxels_that_are_wrong_are_refused(more, error, message):
+    bold = np.random.default_rng(0).standard_normal((3, 30))
+    with pytest.raises(error, match=message):
+        isi.from_array(bold, **{"stimuli": ["a", "b", "c"], **SAID, **more})
 
 
 # --- array files ----------------------------------------------------------------------------------

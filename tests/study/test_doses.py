@@ -187,6 +187,12 @@ def test_mistakes_are_told_before_any_work(name, changes, message):
 def test_nsd_lacks_nothing_but_files(name, monkeypatch):
     monkeypatch.delenv("INSILICO_NSD", raising=False)
     found = mistakes(name, {"preset": "nsd-subj01"})
-    absent = ("where is NSD", "no such file", "no weights of", "labels of areas", "are not here")
+    absent = (
+        "where is NSD",
+        "INSILICO_TRIBE is not set",
+        "no model",
+        "no weights of",
+        "are not here",
+    )
     assert found
     assert all(any(word in line for word in absent) for line in found), found

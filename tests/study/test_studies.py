@@ -23,7 +23,7 @@ from insilico.spaces import atlases
 
 FEW = {"stimuli.n": 60}
 QUIET: dict = {"figures": []}
-BESIDE = ("corrected", "nsd", "glmsingle", "one trial")
+BESIDE = ("corrected", "nsd", "glmsingle", "one_trial")
 NETWORKS = [f"statistics.{name}.n" for name in ("ceiling", *BESIDE)]
 
 
@@ -61,7 +61,7 @@ def test_ceilings_are_those_of_the_cohort(ceilings):
         assert one["p"] < 0.1, name  # of 12 permutations none
         mended = ceilings.open("estimate-corrected")["effect"].sel(contrast=name)
         assert mended == pytest.approx(1 - (1 - one["effect"].item()) * 57 / 59, abs=1e-6), name
-    alone = ceilings.open("estimate-one trial")["effect"]
+    alone = ceilings.open("estimate-one_trial")["effect"]
     assert (alone < found["effect"]).all()
 
 
@@ -78,6 +78,7 @@ def test_the_prediction_reaches_what_an_endless_group_would(ran):
     words = _words(cross_subject(estimate))
     assert "grey in the map" in words
     assert "n = 4 subjects, 60 stimuli each" in words
+    assert words.count("mean of endlessly many subjects") == 2  # in the legend, at the colour bar
     assert estimate.attrs["unit_of_inference"] == "subject"
     found = estimate["effect"]
     expected, reached = (found.sel(metric=name) for name in ("corrected", "prediction"))

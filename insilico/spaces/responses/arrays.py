@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,15 @@ import numpy as np
 import xarray as xr
 
 from insilico.errors import ParameterError, SchemaError, SpaceError, StoreError, listed, not_one_of
+from insilico.schema import UNKNOWN
 from insilico.spaces import fsaverage5
 from insilico.spaces.fsaverage5 import N_HEMISPHERE, N_VERTICES
-from insilico.spaces.responses.labels import complete, labelled, labels_of
+from insilico.spaces.responses.labels import SAID, complete, labelled, labels_of
 
 ORDERS = ("lh,rh", "rh,lh")
 N_FSAVERAGE = 163_842
 """Vertices of one hemisphere of fsaverage, whose first 10,242 are those of fsaverage5."""
+COLUMNS = (N_VERTICES, 2 * N_FSAVERAGE)
 ONLY = "bold"
 """Name of the array in a .npy file."""
 
@@ -114,12 +117,16 @@ def left_first(bold: np.ndarray | Sequence[np.ndarray], order: str | None) -> np
 
 
 def _halves(array: np.ndarray) -> list[np.ndarray]:
-    if array.shape[1] not in (N_VERTICES, 2 * N_FSAVERAGE):
-        raise SpaceError(
-            f"an array on the cortex has {N_VERTICES} columns (fsaverage5) or {2 * N_FSAVERAGE} "
-            f"(fsaverage); this one has {array.shape[1]}"
-        )
+    if array.shape[1] not in COLUMNS:
+        raise SpaceError(_columns(array))
     return np.split(array, 2, axis=1)
+
+
+def _columns(array: np.ndarray) -> str:
+    return (
+        f"an array on the cortex has {COLUMNS[0]} columns (fsaverage5) or {COLUMNS[1]} "
+        f"(fsaverage); this one has {array.shape[1]}"
+    )
 
 
 def _fit(left: np.ndarray, right: np.ndarray) -> None:
@@ -180,34 +187,147 @@ def from_array(
     bold: np.ndarray | Sequence[np.ndarray],
     *,
     order: str | None = None,
+    space: str | None = None,
     stimuli: Sequence[str] | np.ndarray | None = None,
     timeline: str | Sequence[str] | None = None,
     time: Sequence[float] | None = None,
+    coords: Mapping[str, Any] | None = None,
     **said: Any,
 ) -> xr.Dataset:
-    """Make a response of any array on fsaverage5 or fsaverage, once its order is stated.
+    """Make a response of an array: of the cortex, once its order is stated, or of voxels.
 
     Parameters
     ----------
-    bold : array, or two arrays
-        As `left_first` takes them.
+    bold : array (item, place) or (repeat, item, place), or two arrays
+        On fsaverage5 or fsaverage as `left_first` takes them; in a space of your own any number
+        of voxels. Any real numbers; they become float32.
     order : {"lh,rh", "rh,lh"}
-        Which hemisphere comes first; two arrays are left and right if it is not said.
+        On the cortex: which hemisphere comes first; two arrays are left and right if it is not
+        said.
+    space : str, optional
+        A name of your own for the voxels, such as ``"sub-01-native"``: only responses in spaces of
+        one name are compared, and their voxels are taken to be in one order.
     stimuli : sequence of str
-        Stimulus ids, one for each row of the array.
+        Stimulus ids, one for each item of the array.
     timeline, time : optional
-        In place of stimuli, where the rows of the array are rows of timelines.
+        In place of stimuli, where the items of the array are rows of timelines.
+    coords : dict, optional
+        Of voxels: `hemi` (``"L"``, ``"R"``), `x`, `y`, `z` in mm, labels of your own such as
+        ``{"roi": names}``. What is not said of hemi and position stays unknown (empty, NaN).
     **said
         Attributes: units, subject and hemodynamic_offset_s (recorded, not applied) are needed.
 
     Returns
     -------
-    response (stimulus or row, vertex) on fsaverage5
-        Its medial wall holds zero.
+    response ([repeat,] stimulus or row, vertex or voxel)
+        On fsaverage5 its medial wall holds zero.
+
+    Raises
+    ------
+    ParameterError
+        With all that is not said, at once.
+    SchemaError, SpaceError
+        If the array, or its labels, are not those of a response.
     """
+    own = space is not None and not space.startswith("fsaverage")
+    pair = isinstance(bold, list | tuple) and len(bold) == 2
+    _require_said(own or pair or order is not None, stimuli, timeline, said)
     labels = labels_of({}, stimuli, timeline, time)
     said = complete({"source": "an array", **said}, "the array")
-    return on_cortex(left_first(bold, order), labels, said)
+    if not own:
+        _refuse_voxels_only(coords)
+        known = {"space": space} if space else {}
+        halves = [_items(half) for half in bold] if pair else _items(bold)
+        if isinstance(halves, np.ndarray) and halves.shape[1] not in COLUMNS:
+            raise SpaceError(
+                f"{_columns(halves)}; voxels of your own need space= in place of order="
+            )
+        flat = left_first(halves, order)
+        return _repeated(on_cortex, flat, bold[0] if pair else bold, labels, {**said, **known})
+    if order is not None or pair:
+        raise ParameterError(f"order= and two hemispheres are fsaverage5's; space is '{space}'")
+    make = partial(in_voxels, coords=coords or {})
+    flat = varied(_items(bold))
+    return _repeated(make, flat, bold, labels, {**said, "space": space})
+
+
+def _require_said(placed: bool, stimuli: Any, timeline: Any, said: Mapping[str, Any]) -> None:
+    """Raise if several things that only the caller knows are not said; one has its own error."""
+    lacking = [] if placed else ["order='lh,rh' (or 'rh,lh') on the cortex, space='...' in voxels"]
+    if stimuli is None and timeline is None:
+        lacking.append("stimuli=[...], an id for each item")
+    examples = ("units='session z'", "subject='sub-01'", "hemodynamic_offset_s=0.0")
+    lacking += [one for name, one in zip(SAID, examples, strict=True) if name not in said]
+    if len(lacking) > 1:
+        raise ParameterError(
+            f"the array does not say all that a response must; add {listed(lacking)}"
+        )
+
+
+def _refuse_voxels_only(coords: Mapping[str, Any] | None) -> None:
+    if coords:
+        raise ParameterError(
+            f"coords= ({listed(coords)}) are of voxels in a space of your own (space=); the "
+            "vertices of fsaverage5 are known"
+        )
+
+
+def _items(bold: Any) -> np.ndarray:
+    """Return the items of all repeats, if there are such, below one another, (item, place)."""
+    array = np.asarray(bold)
+    if array.ndim not in (2, 3) or array.dtype.kind not in "fiu" or 0 in array.shape:
+        raise SchemaError(
+            "bold must be real numbers of shape (item, place), or (repeat, item, place); "
+            f"is {array.dtype} {array.shape}"
+        )
+    return array.reshape(-1, array.shape[-1])
+
+
+def _repeated(
+    make: Callable[..., xr.Dataset],
+    flat: np.ndarray,
+    bold: Any,
+    labels: Mapping[str, Any],
+    said: dict[str, Any],
+) -> xr.Dataset:
+    """Make a response of what `_items` returned, with a dimension `repeat` if the array has one."""
+    if np.ndim(bold) == 2:
+        return make(flat, labels, said)
+    many, n = np.shape(bold)[:2]
+    for name, values in labels.items():
+        if len(values) != n:
+            raise SchemaError(
+                f"bold has {many} repeats of {n} items, but there are {len(values)} values of "
+                f"{name}; the array's shape is (repeat, item, place): {np.shape(bold)}"
+            )
+    each = [make(part, labels, said) for part in flat.reshape(many, n, -1)]
+    return xr.concat(
+        each, xr.Variable("repeat", np.arange(many)), coords="minimal", compat="override"
+    )
+
+
+def in_voxels(
+    bold: np.ndarray, labels: Mapping[str, Any], said: dict[str, Any], *, coords: Mapping[str, Any]
+) -> xr.Dataset:
+    """Make a response of an array of voxels, with labels of its items and of its voxels."""
+    n = bold.shape[1]
+    unknown = {"hemi": np.full(n, UNKNOWN), **{axis: np.full(n, np.nan) for axis in "xyz"}}
+    places = {name: np.asarray(values) for name, values in {**unknown, **coords}.items()}
+    for name, values in places.items():
+        if values.shape != (n,):
+            raise SchemaError(f"bold has {n} voxels; coords['{name}'] is of shape {values.shape}")
+    if any(places[axis].dtype.kind not in "fiu" for axis in "xyz"):
+        raise SchemaError("coords: x, y and z are numbers, in mm (NaN where not known)")
+    flat = xr.Dataset(
+        {"bold": (("stimulus", "voxel"), bold)},
+        coords={
+            "stimulus": np.arange(len(bold)).astype(str),
+            "voxel": np.arange(n),
+            **{name: ("voxel", values) for name, values in places.items()},
+        },
+        attrs=said,
+    )
+    return labelled(flat, labels)
 
 
 def on_cortex(bold: np.ndarray, labels: Mapping[str, Any], said: dict[str, Any]) -> xr.Dataset:
