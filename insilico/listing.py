@@ -72,11 +72,28 @@ def _parameters(name: str) -> list[str]:
 def _fields(made: Any) -> list[str]:
     from insilico.schema import canonical
 
+    if inspect.isfunction(made):
+        return _options(made)
     fields = getattr(made, "model_fields", {})
     return [
         f"  {name}" + ("" if field.is_required() else f" = {canonical(field.default)}")
         for name, field in fields.items()
     ]
+
+
+def _options(figure: Any) -> list[str]:
+    """Return what a figure can be told in a protocol."""
+    from insilico.protocol.drawn import NOUNS
+    from insilico.schema import canonical
+
+    lines = []
+    for name, one in inspect.signature(figure).parameters.items():
+        default = "" if one.default is one.empty else f" = {canonical(one.default)}"
+        if name == "estimate":
+            lines.append("  of" + default)
+        elif name not in NOUNS:
+            lines.append(f"  {name}{default}")
+    return lines
 
 
 def _protocols() -> list[str]:

@@ -155,7 +155,7 @@ def in_words(item: Mapping[str, Any]) -> str:
         allowed = re.findall(r"'([^']*)'", str(item.get("ctx", {}).get("expected", "")))
         return not_one_of("value", item["input"], allowed)
     wanted = item["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-    wanted = wanted.replace("valid tuple", "list in [ ]")
+    wanted = re.sub("valid (tuple|array)", "list in [ ]", wanted)
     return f"met {item['input']!r}; allowed: {wanted}" if item["loc"] else wanted
 
 

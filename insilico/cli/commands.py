@@ -82,8 +82,9 @@ def check(arguments: argparse.Namespace) -> int:
     waiting = missing(work, arguments.store)
     print(f"{arguments.file}: right")
     print(f"  {work.protocol.title}")
-    print(f"  {len(work.branches)} conditions, {len(work.statistics)} statistics")
-    print(f"  {len(waiting)} jobs to compute")
+    many = ((len(work.branches), "condition"), (len(work.statistics), "statistic"))
+    print("  " + ", ".join(f"{n} {what}" + "s" * (n != 1) for n, what in many))
+    print(f"  {len(waiting)} job{'s' * (len(waiting) != 1)} to compute")
     if work.note:
         print(f"  note: {work.note}")
     return 0

@@ -23,12 +23,14 @@ stimuli of the same kind, through the same model: it says nothing of other subje
 def power(arguments: argparse.Namespace) -> int:
     """Print the numbers of stimuli."""
     from insilico.errors import ParameterError
+    from insilico.statistics.power import flips_for
 
     for name in ("power", "alpha"):
         given = getattr(arguments, name)
         if not 0 < given < 1:
             raise ParameterError(f"--{name} {given:g}: allowed: between 0 and 1, such as 0.8")
     step, scores = pilot(arguments.run, arguments.statistic)
+    flips_for(arguments.alpha, step.n)
     print(
         f"pilot {arguments.run}: {step.of} minus {step.against}, {scores.sizes['stimulus']} stimuli"
     )
@@ -67,6 +69,9 @@ def pilot(folder: Path, name: str | None) -> tuple[Any, xr.Dataset]:
     paired = {key: spec for key, spec in asked.items() if spec.get("kind") == "paired"}
     if not paired:
         raise ParameterError(f"{folder}: the run has no statistic of kind paired")
+    if name in asked and name not in paired:
+        kind = asked[name].get("kind")
+        raise ParameterError(f"'{name}' is of kind {kind}; power knows paired: {', '.join(paired)}")
     if name is not None and name not in paired:
         raise ParameterError(not_one_of("paired statistic", name, paired))
     return build("statistics", paired[name or next(iter(paired))]), read_entry(folder / "score.nc")
@@ -93,19 +98,19 @@ def rows(step: Any, scores: xr.Dataset, arguments: argparse.Namespace) -> Iterat
         if arguments.metric in (None, metric):
             wanted = looked_for(each[..., m], arguments.effect)
             rng = generator(arguments.seed, "power", metric)
-            for name, cells in zip(names, _numbers(wanted, arguments, rng), strict=True):
+            for name, cells in zip(names, _numbers(wanted, arguments, rng, step.n), strict=True):
                 if arguments.contrast in (None, name):
                     yield (metric, name, *cells)
 
 
 def _numbers(
-    wanted: np.ndarray, arguments: argparse.Namespace, rng: np.random.Generator
+    wanted: np.ndarray, arguments: argparse.Namespace, rng: np.random.Generator, most: int
 ) -> list[tuple[Any, ...]]:
     """Return effect, d_z and the four numbers of stimuli of each contrast."""
     import numpy as np
 
     from insilico.statistics.effects import d_z
-    from insilico.statistics.power import cautious, enough, needed, simulated, sizes
+    from insilico.statistics.power import cautious, enough, flips_for, needed, simulated, sizes
 
     goal, alpha = arguments.power, arguments.alpha
     d = d_z(wanted)
@@ -113,10 +118,11 @@ def _numbers(
     by_t = [needed(one, goal, alpha) for one in d]
     within = [n for n in by_t if n is not None and n <= arguments.most]
     tried = sizes(min(2 * max(within, default=10), arguments.most))
-    powers = np.array([simulated(wanted, n, rng, alpha=alpha) for n in tried])
+    flips = flips_for(alpha, most)
+    powers = np.array([simulated(wanted, n, rng, alpha=alpha, flips=flips) for n in tried])
     found = []
     for c, effect in enumerate(wanted.mean(0)):
-        flips = [enough(tried, powers[:, k, c], goal) for k in (0, 1)]
+        by_flips = [enough(tried, powers[:, k, c], goal) for k in (0, 1)]
         sure = needed(nearer[c], goal, alpha)
-        found.append((f"{effect:+.4f}", f"{d[c]:+.2f}", by_t[c], sure, *flips))
+        found.append((f"{effect:+.4f}", f"{d[c]:+.2f}", by_t[c], sure, *by_flips))
     return found

@@ -15,8 +15,8 @@ MARKS = "<!-- insilico validate: {} -->", "<!-- end: {} -->"
 def validate(arguments: argparse.Namespace) -> int:
     """Do the experiments and write the table; 1 if a row is outside of what is stated."""
     from insilico.phantom import validation
+    from insilico.phantom.validation.table import caution, written
     from insilico.phantom.validation.table import rows as all_rows
-    from insilico.phantom.validation.table import written
     from insilico.run.progress import watcher
     from insilico.run.store import write_bytes
 
@@ -34,9 +34,12 @@ def validate(arguments: argparse.Namespace) -> int:
             done=list(kept.batches),
             keep=kept,
             watch=watch,
+            jobs=arguments.jobs,
         )
     text = written(rows)
     print(text)
+    if warning := caution(rows):
+        print(warning)
     spent = sum(row.seconds for row in rows)
     outside = [row.check.name for row in rows if row.failed]
     print(f"{len(rows)} rows, {spent:.0f} s of CPU; outside of what is stated: {len(outside)}")

@@ -57,6 +57,8 @@ DRAWS = {
     "dissociation": "interaction",
 }
 """The kind of statistic that a figure draws, where it needs one."""
+WITH_CONTROLS = ("area_lesions", "dose_curves")
+"""Figures that draw matched controls, of each statistic that they show."""
 
 
 def save(figure: Any, folder: Path, name: str) -> list[Path]:

@@ -15,6 +15,7 @@ from insilico.figures.page import DOUBLE_MM, INK, footer, need, sheet, stimuli_o
 COLOURS = ("#2874A6", "#B03A2E")
 FACES = (COLOURS[0], "white")
 ACROSS = 4
+ALPHA = 0.05
 
 
 @styled
@@ -33,17 +34,21 @@ def dissociation(estimate: xr.Dataset, beside: Mapping[str, xr.Dataset] | None =
         need(one, "dissociation", "effect", "ci_low", "ci_high", "p", "contrast")
     rows = -(-len(every) // ACROSS)
     columns = min(len(every), ACROSS)
-    figure = sheet(DOUBLE_MM, 24 + 52 * rows)
+    figure = sheet(DOUBLE_MM, 26 + 58 * rows)
     panels = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
     for axes, (name, one) in zip(panels, every.items(), strict=False):
-        _panel(axes, name or str(estimate.attrs.get("name", "planted")), one)
+        _panel(axes, name or str(estimate.attrs.get("name", "interaction")), one)
     low, high = panels[0].get_ylim()
     panels[0].set_ylim(low, high + 0.3 * (high - low))  # for the legends; panels share it
     for axes in panels[len(every) :]:
         axes.set_axis_off()
     for axes in panels[::columns]:
         axes.set_ylabel("loss (SD of the score)")
-    told = "p of interaction, and of both simple effects: all must be < .05 for 'double'"
+    told = (
+        "below each panel the interaction and both simple effects (filled minus open for the first "
+        "kind of score, open minus filled for the second): for 'double' all three must be above 0 "
+        "with p < .05; †: reversed, below 0 with p < .05"
+    )
     footer(figure, estimate.attrs, stimuli_of(estimate), told)
     return figure
 
@@ -67,7 +72,7 @@ def _panel(axes: Any, name: str, one: xr.Dataset) -> None:
     shown = zip(regions, COLOURS, FACES, strict=True)
     marks = [mark(r, marker="o", color=c, markerfacecolor=f) for r, c, f in shown]
     axes.legend(handles=marks, loc="upper right", borderpad=0)
-    axes.text(0.02, -0.2, _told(one), transform=axes.transAxes, fontsize=5.6, va="top")
+    axes.text(0.02, -0.2, _told(one), transform=axes.transAxes, fontsize=5.2, va="top")
 
 
 def _sides(one: xr.Dataset) -> tuple[list[str], list[str]]:
@@ -78,7 +83,11 @@ def _sides(one: xr.Dataset) -> tuple[list[str], list[str]]:
 
 
 def _told(one: xr.Dataset) -> str:
-    whole = one.isel(contrast=0)
-    effect, low, high = (float(whole[key]) for key in ("effect", "ci_low", "ci_high"))
-    chances = ", ".join(f"{p:.2g}" for p in one["p"].values[:3])
-    return f"interaction {effect:+.2f} [{low:.2f}, {high:.2f}]\np {chances}"
+    """Return the interaction and both simple effects, signed, with their p."""
+    lines = []
+    for k, name in enumerate(["interaction", *_sides(one)[1]]):
+        row = one.isel(contrast=k)
+        effect, low, high, p = (float(row[key]) for key in ("effect", "ci_low", "ci_high", "p"))
+        said = f"{name} {effect:+.2f} [{low:.2f}, {high:.2f}], p {p:.2g}"
+        lines.append(said + (" †" if effect < 0 and p < ALPHA else ""))
+    return "\n".join(lines)

@@ -37,7 +37,7 @@ def dose_curves(estimate: xr.Dataset, beside: Mapping[str, xr.Dataset] | None = 
     """
     rows = {"": estimate, **(beside or {})}
     for one in rows.values():
-        need(one, "dose_curves", "effect", "ci_low", "ci_high", "base", "control_base", "area")
+        need(one, "dose_curves", "effect", "ci_low", "ci_high", "base", "control_ci_low", "area")
     areas = list(dict.fromkeys(estimate["area"].values.astype(str)))
     figure = sheet(DOUBLE_MM, 24 + 42 * len(rows))
     panels = figure.subplots(len(rows), len(areas), sharey=True, squeeze=False)
@@ -47,7 +47,7 @@ def dose_curves(estimate: xr.Dataset, beside: Mapping[str, xr.Dataset] | None = 
         line[0].set_ylabel(f"{_name(one)}\nshare of captions")
     for axes, area in zip(panels[0], areas, strict=True):
         where = {"xycoords": "axes fraction", "fontsize": 8, "fontweight": "bold"}
-        axes.annotate(area or "all", (0, 1.14), **where)
+        axes.annotate(area or _name(estimate), (0, 1.14), **where)
     for axes in panels[-1]:
         axes.set_xlabel(f"{estimate['curve'].item()}, sd over training")
     figure.legend(handles=_legend(), loc="outside upper right", ncols=5)
@@ -67,8 +67,7 @@ def _panel(axes: Any, one: xr.Dataset) -> None:
     low, high = (np.clip(end, 0, 1) for end in ends)  # of a share
     chance = float(one["chance_level"].mean())
     axes.axhline(chance, color=INK, linewidth=0.7, linestyle=(0, (1, 2)))
-    held = [one["control_base"].values[0], *one["control_value"].values]
-    axes.plot([0, *x], held, color=SOFT, marker="s", markersize=3, linewidth=1, linestyle="--")
+    _controls(axes, one, x)
     axes.plot([0, *x], [*zero, *one["value"].values], color=COLOUR, linewidth=1.2)
     axes.plot(0, zero[0], marker="o", color=COLOUR, markersize=3.6, markerfacecolor="white")
     whiskers(axes, x, one["value"].values, low, high, color=COLOUR)
@@ -83,10 +82,19 @@ def _panel(axes: Any, one: xr.Dataset) -> None:
     axes.set_title(said, loc="left", fontsize=5.4)
 
 
+def _controls(axes: Any, one: xr.Dataset, x: np.ndarray) -> None:
+    """Draw the controls' curve, with the intervals of its change from dose 0."""
+    base, value = one["control_base"].values, one["control_value"].values
+    ends = (np.clip(base + one[f"control_ci_{end}"].values, 0, 1) for end in ("low", "high"))
+    axes.plot([0, *x], [base[0], *value], color=SOFT, linewidth=1, linestyle="--")
+    axes.plot(0, base[0], marker="s", color=SOFT, markersize=3, markerfacecolor="white")
+    whiskers(axes, x + 0.1, value, *ends, color=SOFT, fmt="s", markersize=3)
+
+
 def _legend() -> list[Any]:
     return [
         mark("area, 95 % interval", marker="o", linestyle="-", color=COLOUR),
-        mark("matched patch, same dose", marker="s", linestyle="--", color=SOFT),
+        mark("matched patch, same dose, 95 % interval", marker="s", linestyle="--", color=SOFT),
         mark("chance: share of stimuli with it", linestyle=(0, (1, 2))),
         mark("differs from patch, p < .05 corrected", marker="$*$"),
     ]

@@ -61,7 +61,7 @@ def effect_panel(axes: Any, one: xr.Dataset) -> None:
         control_bars(axes, one, y, 0.5, PALE)
     effect_points(axes, one, y)
     if "p_corrected_control" in one:
-        left = np.minimum(one["ci_low"].values, one["control_low"].values)
+        left = np.fmin(one["ci_low"].values, one["effect"].values)  # beside the effect's interval
         stars(axes, one["p_corrected_control"].values < 0.05, left, y)
 
 
@@ -98,6 +98,11 @@ def stars(axes: Any, where: np.ndarray, left: np.ndarray, y: np.ndarray) -> None
     for k in np.flatnonzero(where):
         place: Any = {"xytext": (-5, -3.5), "textcoords": "offset points"}
         axes.annotate("*", (left[k], y[k]), fontsize=9, ha="center", **place)
+
+
+def plain(null: str) -> str:
+    """Return the first part of a null, without its controls: of a figure that has several."""
+    return str(null).partition("; ")[0]
 
 
 def legend_of(estimate: xr.Dataset) -> list[Any]:

@@ -14,6 +14,7 @@ from insilico.figures.bars import mark, whiskers
 from insilico.figures.page import DOUBLE_MM, INK, SOFT, footer, need, sheet, stimuli_of, styled
 from insilico.figures.scaling import LINES
 
+OPEN: Any = {"markerfacecolor": "white", "markersize": 3.6, "zorder": 3}
 CHANCE: Any = {"linewidth": 0.8, "linestyle": (0, (1, 2))}
 
 
@@ -64,6 +65,9 @@ def _areas(axes: Any, each: Mapping[str, xr.Dataset], levels: np.ndarray) -> Non
         x = _places(one["level"].values, levels) + 0.12 * k
         whiskers(axes, x, *parts, fmt=marker, color=colour, linestyle=dash, linewidth=1.0)
         axes.plot(x, one["chance_level"].values, color=colour, **CHANCE)
+        lost = one["p_corrected"].values >= 0.05
+        middle = one["effect"].values
+        axes.plot(x[lost], middle[lost], marker, color=colour, **OPEN)
     axes.axhline(0.5, color=INK, linewidth=0.5)
     axes.set_ylim(0.42, 1.03)
     _abscissa(axes, levels)
@@ -100,6 +104,9 @@ def _legend(beside: Mapping[str, xr.Dataset]) -> list[Any]:
         mark(f"read from {name}", color=colour, marker=marker, linestyle=dash)
         for name, (colour, marker, dash) in zip(beside, LINES, strict=False)
     ]
+    found.append(
+        mark("AUC not unlike chance, p ≥ .05 corrected", marker="o", markerfacecolor="white")
+    )
     found.append(mark("scores; bars: of the change from 0", marker="o", linestyle="-"))
     found.append(mark("chance", **CHANCE))
     return [*found, mark("differs from unmasked, p < .05 corrected", marker="$*$")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ def zero_shot(estimate: xr.Dataset) -> Figure:
     estimate : estimate
         Of `zero_shot`.
     """
-    need(estimate, "zero_shot", "effect", "chance_level", "guessed", "part")
+    need(estimate, "zero_shot", "effect", "chance_level", "guessed", "part", "part_low")
     rows = estimate["contrast"].values.astype(str)
     figure = sheet(DOUBLE_MM, 40 + 6 * len(rows))
     left, right = figure.subplots(1, 2, width_ratios=[1.6, 1])
@@ -31,9 +32,7 @@ def zero_shot(estimate: xr.Dataset) -> Figure:
     metrics = estimate["metric"].values.astype(str)
     for k, name in enumerate(metrics):
         one, colour = estimate.sel(metric=name), COLOURS[k % len(COLOURS)]
-        spread = np.stack([one["effect"] - one["ci_low"], one["ci_high"] - one["effect"]])
-        look: Any = {"fmt": "o", "color": colour, "markersize": 4, "elinewidth": 1, "capsize": 2}
-        left.errorbar(one["effect"], y + 0.12 - 0.24 * k, xerr=np.maximum(spread, 0), **look)
+        _bars(left, [one[e] for e in ("effect", "ci_low", "ci_high")], y + 0.12 - 0.24 * k, colour)
         left.axvline(float(one["chance_level"][0]), color=colour, linestyle="--", linewidth=0.8)
         left.plot(one["guessed"], y + 0.12 - 0.24 * k, "|", color=SOFT, markersize=7)
     left.set_yticks(y, rows)
@@ -52,11 +51,22 @@ def zero_shot(estimate: xr.Dataset) -> Figure:
     return figure
 
 
+def _bars(
+    axes: Any, parts: Sequence[Any], y: np.ndarray, colour: str, marker: str = "o", **look: Any
+) -> None:
+    """Draw shares with their intervals, one a row."""
+    value, low, high = (np.asarray(part) for part in parts)
+    spread = np.maximum([value - low, high - value], 0)
+    usual: Any = {"color": colour, "markersize": 4, "elinewidth": 1, "capsize": 2}
+    axes.errorbar(value, y, xerr=spread, fmt=marker, **usual, **look)
+
+
 def _parts(axes: Any, estimate: xr.Dataset, y: np.ndarray) -> None:
     for k, label in enumerate(estimate["label"].values.astype(str)):
-        value = estimate["part"].sel(label=label).values
-        at = value, y + 0.12 - 0.24 * k
-        axes.plot(*at, "so"[k % 2], color=INK, markersize=4, label=f"{label} right")
+        one, at = estimate.sel(label=label), y + 0.12 - 0.24 * k
+        parts = [one[name] for name in ("part", "part_low", "part_high")]
+        _bars(axes, parts, at, INK, "so"[k % 2], label=f"{label} right")
+        axes.plot(one["part_guessed"], at, "|", color=SOFT, markersize=7)
     axes.set_yticks(y, [""] * len(y))
     axes.set_xlim(0, 1.03)
     axes.set_ylim(-0.6, len(y) - 0.4)

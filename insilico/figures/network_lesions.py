@@ -9,8 +9,9 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
+from insilico.errors import listed
 from insilico.figures.bars import mark, whiskers
-from insilico.figures.lesions import across, effect_points, stars
+from insilico.figures.lesions import across, effect_points, plain, stars
 from insilico.figures.page import (
     DOUBLE_MM,
     INK,
@@ -57,11 +58,13 @@ def network_lesions(estimate: xr.Dataset, beside: Mapping[str, xr.Dataset]) -> F
         axes.set_title(str(metric).replace("_", " "), loc="left")
     figure.legend(handles=_legend(fills), loc="outside upper right", ncols=4)
     first = next(iter(next(iter(fills.values())).values()), estimate)
+    kinds = listed(dict.fromkeys(kind for group in fills.values() for kind in group))
     told = (
-        "each kind of control is tested alone; a star needs p < .05, corrected, against every kind"
+        f"controls, each kind tested alone: {kinds}; a star needs p < .05, corrected, against all"
     )
     order = f"order: {estimate.attrs.get('test', '')}; W: {estimate.attrs.get('interval', '')}"
-    footer(figure, first.attrs, stimuli_of(estimate), told, order)
+    attrs = {**first.attrs, "null": plain(first.attrs.get("null", ""))}
+    footer(figure, attrs, stimuli_of(estimate), told, order)
     return figure
 
 
@@ -129,8 +132,8 @@ def _orders(row: np.ndarray, estimate: xr.Dataset) -> None:
             whiskers(axes, place, *parts, color=colour, markersize=2, capsize=0, elinewidth=0.6)
         axes.set_xticks(x, labels, rotation=30, ha="right")
         whole = one.isel(contrast=0)
-        told = "W = {:.2f} [{:.2f}, {:.2f}]".format(
-            *(float(whole[k]) for k in ("effect", "ci_low", "ci_high"))
+        told = "W = {:.2f} (range {:.2f} to {:.2f})".format(
+            *(float(whole[k]) for k in ("effect", "range_low", "range_high"))
         )
         axes.set_title(told, fontsize=6, loc="left")
     row[0].set_ylabel("effect, by variant")

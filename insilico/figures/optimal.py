@@ -136,5 +136,5 @@ def _said(estimate: xr.Dataset) -> list[str]:
     return [
         f"second encoder: {estimate.attrs['second_encoder']}; its r with measured responses of the "
         f"regions to the natural scenes: {listed(r)}",
-        "the first restart is shown",
+        "the first restart is shown; restarts of what is decoded are draws of the decoder",
     ]

@@ -85,7 +85,8 @@ def footer(
     figure: Figure, attrs: Mapping[str, Any], n: object, *more: str, unit: str = "stimuli"
 ) -> None:
     """Write below a figure its n, interval, tests, source and notes, and what a lesion is."""
-    parts = [f"n = {n} {unit}"]
+    parts = [f"statistic '{attrs['name']}'"] if attrs.get("name") else []
+    parts.append(f"n = {n} {unit}")
     for key in ("interval", "test", "null", "correction"):
         if attrs.get(key):
             parts.append(f"{key}: {attrs[key]}" if key != "interval" else f"bars: {attrs[key]}")

@@ -14,7 +14,7 @@ from insilico.figures.page import DOUBLE_MM, INK, PALE, footer, need, sheet, sti
 PANELS = {
     "weights: how a voxel is used": ("clip", "words"),
     "patterns: where it is seen": ("clip, patterns", "words, patterns"),
-    "the decoder's own entry": ("entry",),
+    "the decoder's own entry: given, so that it has no interval": ("entry",),
 }
 LOOKS = {"clip": ("o", "#1b6ca8"), "words": ("s", "#c0562b"), "entry": ("D", INK)}
 NAMES = {"clip": "CLIP of the picture − pixels", "words": "CLIP of its caption − pixels"}

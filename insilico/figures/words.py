@@ -24,7 +24,7 @@ def region_words(estimate: xr.Dataset, words: int = 6) -> Figure:
     words : int
         So many of each area.
     """
-    need(estimate, "region_words", "effect", "z", "said", "elsewhere", "top")
+    need(estimate, "region_words", "effect", "z", "said", "elsewhere", "captions")
     count = estimate.sizes["contrast"]
     across = min(count, ACROSS)
     down = -(-count // across)
@@ -37,7 +37,8 @@ def region_words(estimate: xr.Dataset, words: int = 6) -> Figure:
             axes.set_axis_off()
     attrs = estimate.attrs
     picked = f", selected by {attrs['selected_by']}" if "strongest" in attrs["text"] else ""
-    text = attrs["text"] + picked
+    many = "-".join(f"{n:g}" for n in np.unique(estimate["captions"].values.astype(int)))
+    text = f"{attrs['text']}{picked}: {many} captions a region"
     marks = (
         "dark: p < .05 corrected; numbers: % of the area's captions with the word, of the others'"
     )

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 from collections.abc import Iterator
 from typing import Any
 
 from insilico.errors import ParameterError, not_one_of
+from insilico.protocol.controlled import comparisons
 from insilico.protocol.document import Loc
-from insilico.protocol.expand import ALL, CHANGEABLE, all_pairs, changed, curve_of, rows_of
+from insilico.protocol.drawn import figure_complaints
+from insilico.protocol.expand import (
+    ALL,
+    CHANGEABLE,
+    all_pairs,
+    changed,
+    curve_of,
+    rows_of,
+    statistic,
+)
 from insilico.protocol.inputs import inputs, used
 from insilico.protocol.leakage import leaks
 from insilico.protocol.model import CHAIN, Protocol
@@ -23,32 +32,10 @@ from insilico.protocol.steps import (
     complaints,
     kind_has,
     kinds,
-    takes,
 )
 from insilico.scores.settings import expanded
-from insilico.step import Registry
 
 CONDITION_FIELDS = ("of", "against", "control", "reference")
-
-
-def figure_kinds() -> Registry:
-    """Return the figures' registry: name to the function that draws."""
-    return importlib.import_module("insilico.figures").KINDS
-
-
-def drawn_by(figure: str) -> str | None:
-    """Return the kind of statistic that a figure draws, None where any or none will do."""
-    own = figure if figure in kinds("statistics").addresses() else None
-    return importlib.import_module("insilico.figures").DRAWS.get(figure, own)
-
-
-def statistic_of(protocol: Protocol, figure: dict[str, Any]) -> str | None:
-    """Return the statistic that a figure draws: ``of``, or the first of the kind it is made for."""
-    if "of" in figure:
-        return str(figure["of"])
-    kind = drawn_by(figure["kind"])
-    fit = [name for name, spec in protocol.statistics.items() if kind in (None, spec.get("kind"))]
-    return fit[0] if fit else None
 
 
 def cross_checks(protocol: Protocol) -> Iterator[Complaint]:
@@ -56,11 +43,12 @@ def cross_checks(protocol: Protocol) -> Iterator[Complaint]:
     steps = [*_asked(protocol), *_chain(protocol)]
     for name in protocol.conditions:
         steps += _condition(protocol, name)
-    yield from steps or [*pattern_complaints(protocol), *leaks(protocol)]
+    said = steps or [*pattern_complaints(protocol), *leaks(protocol), *comparisons(protocol)]
+    yield from said
     yield from _scores(protocol)
     for name in protocol.statistics:
         yield from _statistic(protocol, name)
-    yield from _figures(protocol)
+    yield from figure_complaints(protocol)
 
 
 def _asked(protocol: Protocol) -> Iterator[Complaint]:
@@ -243,7 +231,7 @@ def _setting(spec: dict[str, Any], loc: Loc) -> Iterator[Complaint]:
 
 def _statistic(protocol: Protocol, name: str) -> Iterator[Complaint]:
     loc = ("statistics", name)
-    spec, _ = bound(protocol.statistics[name], protocol.bindings)
+    spec, _ = statistic(protocol, name)
     own = kind_has("statistics", spec, "own_labels")
     found = list(_unknown(protocol, spec, loc))
     found = found or list(region_complaints(spec, loc, own_labels=bool(own)))
@@ -293,32 +281,3 @@ def _flat(given: Any) -> list[str]:
         return [name for part in given.values() for name in _flat(part)]
     several = given if isinstance(given, list) else [given]
     return [name for name in several if isinstance(name, str)]
-
-
-def _figures(protocol: Protocol) -> Iterator[Complaint]:
-    for position, figure in enumerate(protocol.figures):
-        loc: Loc = ("figures", position)
-        spec = {"kind": figure} if isinstance(figure, str) else figure
-        if "kind" not in spec:
-            yield loc, f"'kind' is missing; one of: {', '.join(figure_kinds())}"
-        elif spec["kind"] not in list(figure_kinds()):
-            yield loc, not_one_of("figure", spec["kind"], figure_kinds())
-        elif "of" in spec and str(spec["of"]) not in protocol.statistics:
-            yield (*loc, "of"), not_one_of("statistic", spec["of"], protocol.statistics)
-        elif (wanted := drawn_by(spec["kind"])) and statistic_of(protocol, spec) is None:
-            message = f"{spec['kind']} draws a statistic of kind {wanted}, and there is none"
-            yield loc, f"{message}: add one"
-        for asked in _listed(spec.get("beside", [])):
-            if str(asked) not in protocol.statistics:
-                yield (*loc, "beside"), not_one_of("statistic", asked, protocol.statistics)
-        yield from _figure_options(spec, loc)
-
-
-def _figure_options(spec: dict[str, Any], loc: Loc) -> Iterator[Complaint]:
-    """Yield options that a figure does not take."""
-    options = set(spec) - {"kind", "of", "name"}
-    if not options or spec["kind"] not in figure_kinds():
-        return
-    known = [*takes(figure_kinds()[spec["kind"]]), "of", "name"]
-    for option in sorted(options - set(known)):
-        yield (*loc, option), not_one_of("key", option, known)

@@ -39,7 +39,8 @@ class Document:
         for end in range(len(loc), -1, -1):
             if loc[:end] in self.marks:
                 key = ".".join(map(str, loc))
-                return f"{self.marks[loc[:end]]}:{key}" if key else self.marks[loc[:end]]
+                mark = self.marks[loc[:end]]
+                return f"{mark}:{key}" if key and mark != f"--set {key}" else mark
         return self.name
 
 

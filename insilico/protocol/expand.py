@@ -8,8 +8,9 @@ from typing import Any
 
 from insilico.protocol.document import merge
 from insilico.protocol.model import CHAIN, Condition, Protocol, Spec
-from insilico.protocol.regions import EACH, bound, expanded
+from insilico.protocol.regions import EACH, bound, expanded, spelled
 from insilico.protocol.steps import build, kinds
+from insilico.spaces import atlases
 
 NONE = -1
 ALL = "all"
@@ -141,6 +142,29 @@ def all_pairs(protocol: Protocol) -> int:
 
 def _number(level: Any) -> float | None:
     return float(level) if isinstance(level, int | float) else None
+
+
+def statistic(protocol: Protocol, name: str) -> tuple[Spec, list[str]]:
+    """Return a statistic as it is meant, and which atlas stands for which in it.
+
+    Its `regions` are those of a condition, by any spelling that the condition's atlas knows.
+    """
+    spec, notes = bound(protocol.statistics[name], protocol.bindings)
+    of = protocol.conditions.get(str(spec.get("of")))
+    if "regions" in spec and of is not None and of.perturb is not None:
+        atlas = bound(of.perturb, protocol.bindings)[0].get("atlas")
+        if atlas in atlases.names():
+            spec["regions"] = _own_names(spec["regions"], str(atlas))
+    return spec, notes
+
+
+def _own_names(given: Any, atlas: str) -> Any:
+    """Return the regions' own names in lists, or in a mapping of names or lists."""
+    if isinstance(given, dict):
+        return {side: _own_names(part, atlas) for side, part in given.items()}
+    if isinstance(given, list):
+        return [_own_names(name, atlas) for name in given]
+    return spelled(atlas, given) if isinstance(given, str) else given
 
 
 def curve_of(perturb: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from insilico.protocol.branches import Branch, Plan
 from insilico.protocol.document import merge
 from insilico.protocol.draws import Drawn
 from insilico.protocol.expand import Row, rows
+from insilico.protocol.expand import statistic as meant_by
 from insilico.protocol.first import First
 from insilico.protocol.half import Half
 from insilico.protocol.inputs import INPUTS, JOBS, meant
@@ -241,7 +242,7 @@ class Planner:
         self, name: str, score: Job | None, branches: tuple[Branch, ...]
     ) -> tuple[Job, list[str]]:
         """Return the job of an estimate, and which atlas stands for which in it."""
-        spec, notes = bound(self.protocol.statistics[name], self.protocol.bindings)
+        spec, notes = meant_by(self.protocol, name)
         step = self.step("statistics", spec, seeded=True)
         inputs: list[Job] = []
         for what in takes(step):

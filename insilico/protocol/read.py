@@ -41,6 +41,11 @@ def presets() -> dict[str, Path]:
 
 def find(file: str | Path) -> Path:
     """Return the path of a protocol: a file, or the name of a shipped one."""
+    if not isinstance(file, str | Path):
+        raise ProtocolError(
+            f"met a {type(file).__name__}; allowed: a path, or the name of a shipped protocol; "
+            "write a protocol that is made in a script to a file (yaml.safe_dump)"
+        )
     path = Path(file).expanduser()
     if path.exists():
         return path

@@ -165,6 +165,8 @@ def _missing(home: str | None, name: str) -> str | None:
         return not_one_of("atlas", home, (*atlases.names(), *REGIONS))
     if home in REGIONS and name == regions.ANY:
         return None
+    if name.casefold() == EACH:
+        return f"unknown region '{name}'; for every region of {home} write region: {EACH}"
     if spelled(home, name) not in regions_of(home):
         if home in REGIONS:
             return not_one_of(f"region of {home}", name, REGIONS[home])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -36,6 +37,9 @@ TAKEN = {
     "statistics": ("stimuli", "subjects", "encoder", "space"),
 }
 """Keys that the protocol itself uses and no step sees."""
+
+MEMBER = re.compile(r"(\[key\]|constrained-\w+|(dict|list|tuple)\[.*)$")
+"""What pydantic puts into a place that is no key of the file: which of several types it tried."""
 
 Complaint = tuple[Loc, str]
 
@@ -99,14 +103,20 @@ def told(error: ValidationError, loc: Loc, known: list[str]) -> Iterator[Complai
 
     Misspelled keys come before missing ones: the one is often the other.
     """
+    found: dict[Loc, list[str]] = {}
     for item in sorted(error.errors(), key=lambda item: item["type"] == "missing"):
-        inside = tuple(part for part in item["loc"] if part != "[key]")
+        inside = tuple(part for part in item["loc"] if not MEMBER.match(str(part)))
         if item["type"] == "extra_forbidden":
             yield (*loc, *inside), not_one_of("key", inside[-1], known)
         elif item["type"] == "missing":
             yield loc, f"'{'.'.join(map(str, inside))}' {in_words(item)}"
         else:
-            yield (*loc, *inside), in_words(item)
+            found.setdefault((*loc, *inside), []).append(in_words(item))
+    for place, messages in found.items():
+        deeper = [other for other in found if other != place and other[: len(place)] == place]
+        if not deeper:  # of several kinds of value, the one that was meant is the one gone into
+            _, *others = (message.rpartition("allowed: ")[2] for message in messages)
+            yield place, ", or ".join([messages[0], *others])
 
 
 def build(section: str, spec: Mapping[str, Any], seed: int | None = None) -> Step:

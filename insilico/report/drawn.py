@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import traceback
 from collections.abc import Mapping
@@ -12,7 +11,15 @@ from typing import Any
 import xarray as xr
 
 from insilico.errors import InsilicoError, StoreError
-from insilico.protocol.checks import statistic_of
+from insilico.protocol.drawn import (
+    NOUNS,
+    OWN,
+    beside_of,
+    figure_kinds,
+    spec_of,
+    statistic_of,
+    stem_of,
+)
 from insilico.protocol.model import Protocol
 from insilico.run.runner import Failure
 from insilico.run.store import writing
@@ -35,7 +42,7 @@ def draw(
     names: list[str] = []
     failures: dict[str, Failure] = {}
     for figure in protocol.figures:
-        spec = {"kind": figure} if isinstance(figure, str) else dict(figure)
+        spec = spec_of(figure)
         try:
             names += _drawn(spec, protocol, nouns, folder)
         except StoreError:
@@ -50,18 +57,12 @@ def draw(
 def _drawn(
     spec: dict[str, Any], protocol: Protocol, nouns: Mapping[str, xr.Dataset], folder: Path
 ) -> list[str]:
-    function = figure_function(spec["kind"])
+    function = figure_kinds()[spec["kind"]]
     given = _given(function, spec, protocol, nouns)
     if given is None:
         return []
-    options = {k: v for k, v in spec.items() if k not in ("kind", "of", "name", "beside")}
-    stem = str(spec.get("name", spec["kind"]))
-    return _saved(function(**given, **options), folder, stem)
-
-
-def figure_function(kind: str) -> Any:
-    """Return the function that draws a figure."""
-    return importlib.import_module("insilico.figures").KINDS[kind]
+    options = {k: v for k, v in spec.items() if k not in (*OWN, "beside")}
+    return _saved(function(**given, **options), folder, stem_of(spec))
 
 
 def _given(
@@ -69,12 +70,12 @@ def _given(
 ) -> dict[str, Any] | None:
     given: dict[str, Any] = {}
     if "beside" in spec:
-        several = {name: nouns.get(f"estimate-{name}") for name in spec["beside"]}
+        several = {name: nouns.get(f"estimate-{name}") for name in beside_of(spec)}
         given["beside"] = {name: one for name, one in several.items() if one is not None}
     for name, parameter in inspect.signature(function).parameters.items():
-        stem = f"estimate-{statistic_of(protocol, spec)}" if name == "estimate" else name
-        if name not in ("estimate", "stimuli", "response", "reconstruction", "score"):
+        if name not in NOUNS:
             continue
+        stem = f"estimate-{statistic_of(protocol, spec)}" if name == "estimate" else name
         if stem in nouns:
             given[name] = nouns[stem]
         elif parameter.default is inspect.Parameter.empty:

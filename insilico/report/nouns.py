@@ -47,7 +47,8 @@ class Assembly:
         for name, job in self.plan.statistics.items():
             makers[f"estimate-{name}"] = lambda job=job: self._one(job)  # type: ignore[misc]
         found = {stem: make() for stem, make in makers.items()}
-        return {stem: self._titled(noun) for stem, noun in found.items() if noun is not None}
+        named = {stem: _named(noun, stem) for stem, noun in found.items() if noun is not None}
+        return {stem: self._titled(noun) for stem, noun in named.items()}
 
     def _one(self, job: Job) -> xr.Dataset | None:
         return None if job.key in self.failed else obtain(job, self.store)
@@ -134,3 +135,9 @@ def _with_dims(frame: xr.Dataset, estimate: xr.Dataset) -> xr.Dataset:
     """Order dimensions so that rows come contrast by contrast."""
     dims = [dim for dim in ("contrast", "metric", "region") if dim in frame.dims]
     return frame.transpose(*dims, ...) if dims else estimate
+
+
+def _named(noun: xr.Dataset, stem: str) -> xr.Dataset:
+    """Return an estimate with its name in the protocol, which figures show; others as they are."""
+    _, estimate, name = stem.partition("estimate-")
+    return noun.assign_attrs(name=name) if estimate else noun

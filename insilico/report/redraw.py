@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from insilico.errors import ParameterError, not_one_of
 from insilico.protocol.document import read_document
+from insilico.protocol.drawn import stem_of
 from insilico.protocol.model import Protocol
 from insilico.protocol.read import filled
 from insilico.report.drawn import draw
@@ -66,7 +67,7 @@ def redraw(
     """
     folder = Path(run).expanduser()
     protocol = _protocol(folder)
-    named = {_name(figure): figure for figure in protocol.figures}
+    named = {stem_of(figure): figure for figure in protocol.figures}
     if only is not None and only not in named:
         raise ParameterError(not_one_of("figure", only, named))
     asked = tuple(figure for name, figure in named.items() if only in (None, name))
@@ -81,10 +82,6 @@ def redraw(
     if where == folder:
         Folder(folder).renew(names)
     return [where / name for name in names]
-
-
-def _name(figure: str | dict[str, object]) -> str:
-    return figure if isinstance(figure, str) else str(figure.get("name", figure["kind"]))
 
 
 def _protocol(folder: Path) -> Protocol:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from textwrap import wrap
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from insilico.errors import listed
 from insilico.protocol.branches import Plan
 from insilico.run.runner import Failure
 from insilico.schema import PLACES
@@ -50,9 +52,21 @@ def _head(plan: Plan, nouns: Mapping[str, xr.Dataset]) -> list[str]:
     lines += dict.fromkeys(str(n.attrs["lesion"]) for n in nouns.values() if "lesion" in n.attrs)
     stimuli = nouns.get("stimuli")
     if stimuli is not None:
-        many = f", {len(plan.branches)} conditions" if plan.branches else ", nothing is decoded"
-        lines.append(f"{stimuli.sizes['stimulus']} stimuli{many}.")
+        shown = stimuli.sizes["stimulus"]
+        if plan.branches:
+            lines.append(f"{shown} stimuli, {_counted(len(plan.branches), 'condition')}.")
+        elif _of_others(nouns, shown):
+            lines.append("Nothing is decoded.")
+        else:
+            lines.append(f"{shown} stimuli, nothing is decoded.")
     return lines
+
+
+def _of_others(nouns: Mapping[str, xr.Dataset], shown: int) -> bool:
+    """Return whether all estimates are over more stimuli than are shown: those of training."""
+    made = [one for name, one in nouns.items() if name.startswith("estimate-")]
+    units = {str(one.attrs.get("unit_of_inference", "stimulus")) for one in made}
+    return units == {"stimulus"} and all(one["n"].min() > shown for one in made)
 
 
 def _scores(score: xr.Dataset) -> list[str]:
@@ -167,22 +181,29 @@ def _levels(estimate: xr.Dataset) -> list[str]:
                 row += f"; {one['against'].item()} {other:+.3f}, chance {base:.3f}"
                 row += f"; ratio above chance {one['ratio'].item():.2f}"
                 row += f", raw {one['raw_ratio'].item():.2f}"
-            lines.append(row)
+            lines += [row, _beyond(one)] if "effect_control" in one else [row]
     return lines
 
 
 def _strongest(estimate: xr.Dataset) -> list[str]:
-    """Write, for each metric, the contrast of the largest effect and how many are significant."""
+    """Write, for each metric, the largest effect, its controls, and how many are significant."""
     lines = []
     for metric in estimate["metric"].values:
         column = estimate.sel(metric=metric)
         most = column.isel(contrast=int(np.abs(column["effect"].values).argmax()))
-        sure = column["effect"].values[column["p_corrected"].values < 0.05]
-        row = _row(f"{metric}: {most['contrast'].item()}", most)
-        tested = np.isfinite(column["p_corrected"].values).any()
-        many = f"; of {column.sizes['contrast']} with p < .05: {_signs(sure)}" if tested else ""
-        lines.append(row + many + _equivalent(column))
+        many = f" (largest of {column.sizes['contrast']})" if column.sizes["contrast"] > 1 else ""
+        lines.append(_row(f"{metric}: {most['contrast'].item()}", most, many) + _signs(column))
+        if "effect_control" in column:
+            lines.append(_beyond(most) + _signs(column, "_control"))
+        lines += _equivalent(column)
     return lines
+
+
+def _beyond(one: xr.Dataset) -> str:
+    """Write an effect less that of its controls."""
+    names = ("effect", "ci_low", "ci_high", "p_corrected")
+    less = one[[f"{name}_control" for name in names]]
+    return _row("  less its controls", less.rename({f"{name}_control": name for name in names}))
 
 
 def _flat(estimate: xr.Dataset) -> xr.Dataset:
@@ -197,27 +218,39 @@ def _flat(estimate: xr.Dataset) -> xr.Dataset:
     return xr.concat(parts, "contrast", data_vars="minimal", coords="minimal", compat="override")
 
 
-def _equivalent(column: xr.Dataset) -> str:
-    """Say how many contrasts are no larger than the bound that the protocol set."""
-    if "p_equivalent" not in column:
+def _equivalent(column: xr.Dataset) -> list[str]:
+    """Name the contrasts that are no larger than the bound that the protocol set, if it did."""
+    if "p_equivalent" not in column or not np.isfinite(column["p_equivalent"].values).any():
+        return []
+    names = column["contrast"].values[column["p_equivalent"].values < 0.05]
+    return [f"    within the bound: {listed(names) or 'none'} (of {column.sizes['contrast']})"]
+
+
+def _signs(column: xr.Dataset, which: str = "") -> str:
+    """Say how many of several contrasts are significant, and in which direction."""
+    p = column[f"p_corrected{which}"].values
+    if len(p) < 2 or not np.isfinite(p).any():
         return ""
-    words = column["verdict"].values.astype(str)
-    within = sum(word == "equivalent" or "within" in word for word in words)
-    return f"; within the bound: {within}"
+    sure = column[f"effect{which}"].values[p < 0.05]
+    if not len(sure):
+        return f"; none of {len(p)} has p < .05"
+    return f"; with p < .05: {(sure < 0).sum()} below zero, {(sure > 0).sum()} above"
 
 
-def _signs(sure: np.ndarray) -> str:
-    return f"{(sure < 0).sum()} below zero, {(sure > 0).sum()} above"
+def _p(one: xr.Dataset) -> str:
+    """Say whether the p that is shown is corrected."""
+    return "p" if str(one.attrs.get("correction", "")).startswith("none") else "p corrected"
 
 
-def _row(label: str, one: xr.Dataset) -> str:
+def _row(label: str, one: xr.Dataset, more: str = "") -> str:
     low, high = one["ci_low"].item(), one["ci_high"].item()
     text = f"  {label:<28} {one['effect'].item():+.3f}"
     text += f" [{low:+.3f}, {high:+.3f}]" if np.isfinite([low, high]).any() else " (no interval)"
+    text += more
     if "ceiling" in one:
         text += f", ceiling {one['ceiling'].item():.3f}"
     if np.isfinite(one["p_corrected"].item()):
-        text += f", p corrected {one['p_corrected'].item():.3g}"
+        text += f", {_p(one)} {one['p_corrected'].item():.3g}"
     if "p_spin_corrected" in one:
         beyond, p = one["gap_against_elsewhere"].item(), one["p_spin_corrected"].item()
         text += f"; gap to ceiling against elsewhere {beyond:+.3f}, p spin {p:.3g}"
@@ -229,8 +262,13 @@ def _failed(failures: Mapping[str, Failure]) -> list[str]:
     for failure in failures.values():
         cause = (failure.job, failure.message)
         causes[cause] = causes.get(cause, 0) + 1
-    lines = [f"NOT COMPLETE: {len(failures)} jobs gave no result"]
+    lines = [f"NOT COMPLETE: {_counted(len(failures), 'job')} gave no result"]
     for (job, message), count in causes.items():
-        more = f" (and {count - 1} jobs that need it)" if count > 1 else ""
-        lines += wrap(f"{job}: {message}{more}", WIDTH, subsequent_indent="  ")
+        more = f" (and {_counted(count - 1, 'job')} behind it)" if count > 1 else ""
+        whole: Any = {"break_long_words": False, "break_on_hyphens": False}  # paths stay whole
+        lines += wrap(f"{job}: {message}{more}", WIDTH, subsequent_indent="  ", **whole)
     return lines
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"

@@ -11,6 +11,7 @@ from pydantic import NonNegativeInt, PositiveInt
 from insilico.errors import SchemaError
 from insilico.schema import check
 from insilico.spaces import fsaverage5, regions
+from insilico.statistics.attainable import of_orders
 from insilico.statistics.map_tests import against_elsewhere
 from insilico.statistics.measured import Measured, Source, measured_of, require_repeats
 from insilico.statistics.nulls import named
@@ -180,7 +181,7 @@ class EncodingAccuracy(Step):
                 "correction": f"maximum over the {k} regions",
                 "interval": f"95 % percentile, {self.n} resamples of stimuli",
                 "unit_of_inference": "stimulus",
-                "smallest_p": 1 / (1 + self.n),
+                "smallest_p": of_orders(self.n, len(x)),
                 "atlas": self.by,
                 **{name: attrs[name] for name in SAID if name in attrs},
             },

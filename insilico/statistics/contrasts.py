@@ -91,6 +91,14 @@ def effects(
     return np.stack(found, axis=2)
 
 
+def chance_levels(scores: xr.Dataset) -> np.ndarray:
+    """Return chance, (condition, metric): each condition's own, or else the metric's."""
+    if "chance_of_condition" in scores.coords:
+        return scores["chance_of_condition"].transpose("condition", "metric").values
+    shape = (scores.sizes["condition"], scores.sizes["metric"])
+    return np.broadcast_to(scores["chance"].values, shape)
+
+
 def effects_of_rows(
     scores: xr.Dataset, of: str, against: str, region: str | None = None
 ) -> np.ndarray:

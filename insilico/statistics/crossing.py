@@ -10,9 +10,10 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 
 from insilico.errors import SchemaError
 from insilico.statistics import intervals
+from insilico.statistics.attainable import of_flips
 from insilico.statistics.contrasts import labelled, require_conditions, require_metrics, tested
 from insilico.statistics.curves import along
-from insilico.statistics.flips import smallest_p, told
+from insilico.statistics.flips import told
 from insilico.step import Step, generator
 
 
@@ -89,15 +90,12 @@ class Crossing(Step):
         rows: dict[str, Any] = tested(difference[:, None], self.n, "bca", self.seed, self.kind)
         rng = generator(self.seed, self.kind, "interval")
         weights = intervals.weights(len(difference), intervals.RESAMPLES, rng)
-        mean = difference.mean(0)
-        drawn = np.einsum("bs,slm->blm", weights, difference, optimize=True)
-        found = {"crossing": passing(mean, levels), "width": _width(mean, levels)}
-        resampled = {"crossing": passing(drawn, levels), "width": _width(drawn, levels)}
-        for name, value in found.items():
-            ends = _ends(resampled[name])
-            for key, one in zip((name, f"{name}_low", f"{name}_high"), (value, *ends), strict=True):
+        for name, ends in passed(difference, levels, weights).items():
+            for key, one in zip((name, f"{name}_low", f"{name}_high"), ends, strict=True):
                 rows[key] = np.broadcast_to(one, shape)
-        falling = tested(_ranked(difference)[:, None, None], self.n, "bca", self.seed, "falling")
+        falling = tested(
+            rank_correlations(difference)[:, None, None], self.n, "bca", self.seed, "falling"
+        )
         told_as = {"effect": "falling", "ci_low": "falling_low", "ci_high": "falling_high"}
         for old, new in {**told_as, "p": "falling_p"}.items():
             rows[new] = np.broadcast_to(falling[old][0], shape)
@@ -114,9 +112,27 @@ class Crossing(Step):
             null="pictures are as near to one end as to the other",
             correction=f"maximum of |t| over {len(levels)} levels, per metric",
             interval=intervals.told("bca"),
-            smallest_p=smallest_p(stimuli, self.n),
+            smallest_p=of_flips(stimuli, self.n),
         )
         return made.assign_coords(level=("contrast", levels), curve="weight")
+
+
+def passed(
+    difference: np.ndarray, levels: np.ndarray, weights: np.ndarray
+) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Return `crossing` and `width` of the mean curve, with percentile intervals, (metric,).
+
+    Parameters
+    ----------
+    difference : (stimulus, level, metric)
+    levels : (level,)
+    weights : (resample, stimulus)
+    """
+    mean = difference.mean(0)
+    drawn = np.einsum("bs,slm->blm", weights, difference, optimize=True)
+    found = {"crossing": (passing(mean, levels), passing(drawn, levels))}
+    found["width"] = _width(mean, levels), _width(drawn, levels)
+    return {name: (value, *_ends(each)) for name, (value, each) in found.items()}
 
 
 def passing(values: np.ndarray, levels: np.ndarray, height: Any = 0.0) -> np.ndarray:
@@ -161,7 +177,7 @@ def _width(values: np.ndarray, levels: np.ndarray) -> np.ndarray:
     return (end - start) / (levels[-1] - levels[0])
 
 
-def _ranked(difference: np.ndarray) -> np.ndarray:
+def rank_correlations(difference: np.ndarray) -> np.ndarray:
     """Return each stimulus' rank correlation with the level, (stimulus, metric); 0 if constant."""
     from scipy.stats import rankdata
 

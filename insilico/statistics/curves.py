@@ -12,8 +12,10 @@ from pydantic import NonNegativeInt, PositiveInt
 
 from insilico.errors import ParameterError, SchemaError
 from insilico.statistics import intervals
+from insilico.statistics.attainable import of_flips
 from insilico.statistics.contrasts import (
     ORDER,
+    chance_levels,
     labelled,
     regions_of,
     require_conditions,
@@ -21,8 +23,8 @@ from insilico.statistics.contrasts import (
     tested,
     upward,
 )
-from insilico.statistics.flips import smallest_p, told
-from insilico.step import Step
+from insilico.statistics.flips import told
+from insilico.step import Step, generator
 
 
 class DoseResponse(Step):
@@ -47,6 +49,7 @@ class DoseResponse(Step):
     """
 
     kind: ClassVar[str] = "dose_response"
+    version: ClassVar[int] = 2
     of: str
     against: str | None = None
     control: str | None = None
@@ -70,7 +73,8 @@ class DoseResponse(Step):
             direction), `value` the mean score, `base` that of level zero. `trend` is the slope
             over the ranks of the levels, level zero included: the change for each step, repeated
             over the levels of a region and corrected over regions. With a control the same stand
-            beside as `*_control`, of the change beyond that of the controls.
+            beside as `*_control`, of the change beyond that of the controls; `control_value`,
+            `control_base` and `control_ci_low`, `control_ci_high` are of the controls' own change.
             `chance_level` holds chance.
 
         Raises
@@ -92,6 +96,7 @@ class DoseResponse(Step):
             rows |= {f"{k}_control": v for k, v in beyond.items() if k != "n"}
             rows["control_value"] = _flat(controls.values.mean(0))
             rows["control_base"] = _flat(theirs.mean(0))
+            rows |= self._interval_of(controls.values - theirs)
         rows["chance_level"] = _flat(curves.chance)
         return self._labelled(_without_zero(rows, curves, self.against), curves, scores)
 
@@ -133,6 +138,13 @@ class DoseResponse(Step):
         each = {new: np.repeat(found[old], levels, axis=0) for old, new in named.items()}
         return rows | each
 
+    def _interval_of(self, change: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the ends of the intervals of the controls' change, (area * level, metric)."""
+        rng = generator(self.seed, self.kind, self.of, "controls", "interval")
+        ends = intervals.bca(change.reshape(len(change), -1), rng)
+        names = ("control_ci_low", "control_ci_high")
+        return {k: _flat(e.reshape(change.shape[1:])) for k, e in zip(names, ends, strict=True)}
+
     def _labelled(self, rows: dict[str, Any], curves: Curves, scores: xr.Dataset) -> xr.Dataset:
         kept = slice(None) if self.against else slice(1, None)
         levels, stimuli = curves.levels[kept], scores.sizes["stimulus"]
@@ -152,7 +164,7 @@ class DoseResponse(Step):
             correction=f"maximum of |t| over {len(names)} regions and levels, per metric; trends "
             f"over {len(curves.areas)} regions",
             interval=intervals.told("bca"),
-            smallest_p=smallest_p(stimuli, self.n),
+            smallest_p=of_flips(stimuli, self.n),
         )
         return made.assign_coords(
             area=("contrast", np.repeat(curves.areas, len(levels))),
@@ -209,7 +221,7 @@ def along(scores: xr.Dataset, name: str, like: Curves | None = None) -> Curves:
     labels, level = own["region"].values.astype(str), own["level"].values
     areas = list(dict.fromkeys(map(_area, labels))) if like is None else like.areas
     levels = np.unique(level) if like is None else like.levels
-    value, chance = upward(own).mean(2), _chance(own)
+    value, chance = upward(own).mean(2), chance_levels(own)
     place = np.array([_area(label) for label in labels])
     found = [[(place == area) & (level == one) for one in levels] for area in areas]
     if not all(cell.any() for row in found for cell in row):
@@ -231,7 +243,7 @@ def own_metric(scores: xr.Dataset, of_area: Mapping[str, str]) -> xr.Dataset:
     values, rows = scores["value"].transpose(*ORDER), np.arange(len(at))
     every = values.values[..., [known.index(metric) for metric in of_area.values()]]
     definition = "; ".join(f"{area}: {metric}" for area, metric in of_area.items())
-    chance = _chance(scores)[rows, at]
+    chance = chance_levels(scores)[rows, at]
     own = scores.isel(metric=[0]).assign_coords(
         metric=["preferred"],
         definition=("metric", [definition]),
@@ -249,14 +261,6 @@ def _of_area(scores: xr.Dataset, name: str, areas: list[str]) -> np.ndarray:
     """Return one condition's own metric of each area, (stimulus, area, 1, 1)."""
     own = scores["of_region"].sel(area=areas).values[scores["name"].values.astype(str) == name]
     return own.mean((0, 2))[:, :, None, None]
-
-
-def _chance(scores: xr.Dataset) -> np.ndarray:
-    """Return chance by condition and metric."""
-    if "chance_of_condition" in scores.coords:
-        return scores["chance_of_condition"].transpose("condition", "metric").values
-    shape = (scores.sizes["condition"], scores.sizes["metric"])
-    return np.broadcast_to(scores["chance"].values, shape)
 
 
 def _area(label: str) -> str:

@@ -12,9 +12,10 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 from insilico.errors import SchemaError, listed
 from insilico.schema import check, require_varying
 from insilico.spaces import atlases, fsaverage5, regions
+from insilico.statistics.attainable import of_orders
 from insilico.statistics.flips import sign_flip_test
 from insilico.statistics.intervals import bca, told
-from insilico.statistics.permutations import unit_columns
+from insilico.statistics.permutations import above_null, unit_columns
 from insilico.step import Step, generator
 
 Floats = NDArray[np.float64]
@@ -40,6 +41,27 @@ def others(similarity: Floats) -> Floats:
     return (similarity.sum(0) + similarity.sum(1) - 2 * similarity.diagonal()) / (2 * (n - 1))
 
 
+def matched_test(cross: Floats, n: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
+    """Test matched against mismatched pairs, one-sided.
+
+    Parameters
+    ----------
+    cross : (region, stimulus, stimulus)
+        Agreement of every first response with every second.
+    n : int
+        Permutations of stimuli; one order serves all regions.
+
+    Returns
+    -------
+    p, p_corrected : (region,)
+        Corrected by the maximum over regions, in units of each region's spread.
+    """
+    rows = np.arange(cross.shape[1])
+    null = [cross[:, rows, rng.permutation(rows)].mean(1) for _ in range(n)]
+    own = np.diagonal(cross, axis1=1, axis2=2).mean(1)
+    return above_null(np.round(own, 12), np.round(null, 12))
+
+
 class Cycle(Step):
     """Agreement of the response to a picture with the response to what was decoded from it.
 
@@ -58,7 +80,7 @@ class Cycle(Step):
     """
 
     kind: ClassVar[str] = "cycle"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     of: tuple[str, ...] = Field(min_length=1)
     by: str = "yeo7"
     n: PositiveInt = 2000
@@ -141,28 +163,13 @@ class Cycle(Step):
         (low, high), (lower, upper) = (
             bca(values, self._rng("interval")) for values in (own, own - apart)
         )
-        p, corrected = self._permuted(cross, label)
+        p, corrected = matched_test(cross, self.n, self._rng(f"permutation {label}"))
         rows = {"effect": own.mean(0), "ci_low": low, "ci_high": high, "p": p}
         rows |= {"p_corrected": corrected, "n": np.full(len(masks), float(len(own)))}
         rows |= {"chance_level": mismatched.mean(0), "apart": apart.mean(0)}
         rows |= {"above_apart": (own - apart).mean(0), "above_apart_low": lower}
         flips = sign_flip_test(own - apart, 10 * self.n, self._rng("flips"))
         return rows | {"above_apart_high": upper, "above_apart_p": flips[1]}
-
-    def _permuted(self, cross: Floats, label: str) -> tuple[Floats, Floats]:
-        """Test matched against mismatched pairs, (region,): p, and p by the maximum over regions.
-
-        One order of stimuli serves all regions; regions meet in units of their own null's spread.
-        """
-        count, n = cross.shape[:2]
-        rng, rows = self._rng(f"permutation {label}"), np.arange(n)
-        null = np.stack([cross[:, rows, rng.permutation(n)].mean(1) for _ in range(self.n)])
-        spread = null.std(0)
-        scale = np.divide(1, spread, out=np.zeros(count), where=spread > 0)
-        found = (np.trace(cross, axis1=1, axis2=2) / n - null.mean(0)) * scale * (1 - 1e-12)
-        drawn = (null - null.mean(0)) * scale
-        p = (1 + (drawn >= found).sum(0)) / (1 + self.n)
-        return p, (1 + (drawn.max(1)[:, None] >= found).sum(0)) / (1 + self.n)
 
     def _labelled(
         self,
@@ -177,14 +184,17 @@ class Cycle(Step):
             key: (("contrast", "metric"), np.stack([table[key] for table in tables], 1))
             for key in tables[0]
         }
+        stimuli = int(tables[0]["n"][0])
         maps = np.where(fsaverage5.medial_wall(), np.nan, maps).astype(np.float32)
         coords = {"contrast": names, "metric": list(self.of), **fsaverage5.coordinates()}
-        made = xr.Dataset(rows | {"r": (("metric", "vertex"), maps)}, coords, self._about(of))
+        made = xr.Dataset(
+            rows | {"r": (("metric", "vertex"), maps)}, coords, self._about(of, stimuli)
+        )
         return check(
             made.assign_coords(colour=("contrast", [colours[n] for n in names])), "estimate"
         )
 
-    def _about(self, of: dict[str, Any]) -> dict[str, Any]:
+    def _about(self, of: dict[str, Any], stimuli: int) -> dict[str, Any]:
         return {
             "statistic": "agreement of first and second response: mean r over a region's vertices",
             "test": f"matched > mismatched pairs: {self.n} permutations of stimuli, one-sided",
@@ -192,7 +202,7 @@ class Cycle(Step):
             "correction": "maximum over regions, in units of the null's spread, per condition",
             "interval": told("bca"),
             "unit_of_inference": "stimulus",
-            "smallest_p": 1 / (1 + self.n),
+            "smallest_p": of_orders(self.n, stimuli),
             "atlas": self.by,
             "caution": "one encoder gives both responses: what it does not see cannot be missed",
             **{k: of[k] for k in ("source", "note", "lesion") if k in of},

@@ -12,6 +12,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 from insilico.errors import SchemaError, listed
 from insilico.schema import check
 from insilico.spaces.tokens import image_tokens
+from insilico.statistics.attainable import of_orders
 from insilico.statistics.intervals import bca
 from insilico.step import Step, generator
 
@@ -188,6 +189,7 @@ class Discriminability(Step):
         table["p_corrected"] = np.minimum(1.0, table["p"] * len(rows))
         table |= {"chance": np.zeros(len(rows)), "two_way_chance": np.full(len(rows), 0.5)}
         first = reconstructions[0].attrs
+        versions = len(self.of) if len(self.of) > 1 else reconstructions[0].sizes["draw"]
         return xr.Dataset(
             {name: ("contrast", values) for name, values in table.items()},
             coords={"contrast": stages},
@@ -199,7 +201,7 @@ class Discriminability(Step):
                 "correction": f"Bonferroni over {len(rows)} stages",
                 "interval": "95 % BCa, 9999 resamples of stimuli",
                 "unit_of_inference": "stimulus",
-                "smallest_p": 1 / (1 + self.n),
+                "smallest_p": of_orders(self.n, int(rows[0]["n"]), max(versions - 1, 1)),
                 **{name: first[name] for name in ("source", "note") if name in first},
             },
         )

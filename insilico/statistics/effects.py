@@ -13,9 +13,12 @@ def d_z(differences: np.ndarray) -> np.ndarray:
     """
     mean, spread = differences.mean(0), differences.std(0, ddof=1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(
-            np.abs(mean) < 1e-15, 0.0, mean / np.where(np.ptp(differences, 0) > 0, spread, 0)
-        )
+        return np.where(np.abs(mean) < 1e-15, 0.0, mean / np.where(_vary(differences), spread, 0))
+
+
+def _vary(differences: np.ndarray) -> np.ndarray:
+    """Return whether differences are more than rounding apart."""
+    return np.ptp(differences, 0) > 1e-9 * np.abs(differences).max(0)
 
 
 def d_z_interval(d: np.ndarray, n: int, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
@@ -57,7 +60,7 @@ def equivalence(
     Schuirmann (1987).
     """
     n, mean = len(differences), differences.mean(0)
-    error = np.where(np.ptp(differences, 0) > 0, differences.std(0, ddof=1), 0) / np.sqrt(n)
+    error = np.where(_vary(differences), differences.std(0, ddof=1), 0) / np.sqrt(n)
     with np.errstate(invalid="ignore", divide="ignore"):
         nearest = (bound - np.abs(mean)) / error
     p = special.stdtr(n - 1, -np.where(error > 0, nearest, 0.0))

@@ -12,6 +12,7 @@ from insilico.errors import SpaceError
 from insilico.schema import check, place_of
 from insilico.spaces import regions
 from insilico.statistics import jackknife
+from insilico.statistics.attainable import of_orders
 from insilico.statistics.maps import with_maps
 from insilico.statistics.measured import Measured, Source, measured_of, require_repeats
 from insilico.statistics.permutations import above_null
@@ -106,8 +107,8 @@ class ExplainedVariance(Step):
             test=f"above 0: {self.n} permutations of stimuli, one-sided",
             null="prediction and measurement of different stimuli",
             correction=f"maximum over {len(names)} regions",
-            smallest_p=1 / (1 + self.n),
             interval="95 %, jackknife over stimuli (t)",
+            smallest_p=of_orders(self.n, len(x)),
             repeats=len(repeats.bold),
             **repeats.about(),
         )

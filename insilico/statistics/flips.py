@@ -23,11 +23,6 @@ def enumerated(stimuli: int, flips: int) -> bool:
     return 2 ** int(stimuli) <= flips  # numpy's 2 ** 64 is 0
 
 
-def smallest_p(stimuli: int, flips: int) -> float:
-    """Return the least two-sided p that so many stimuli and sign flips allow."""
-    return 2.0 ** (1 - stimuli) if enumerated(stimuli, flips) else 1 / (flips + 1)
-
-
 def told(stimuli: int, flips: int) -> str:
     """Say which test this is, for the attributes of an estimate."""
     many = "all" if enumerated(stimuli, flips) else str(flips)

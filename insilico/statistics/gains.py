@@ -10,7 +10,8 @@ from pydantic import NonNegativeInt, PositiveInt
 
 from insilico.spaces import regions
 from insilico.statistics.accuracy import aligned, bootstrap_correlations
-from insilico.statistics.flips import enumerated, signs, smallest_p
+from insilico.statistics.attainable import of_flips
+from insilico.statistics.flips import enumerated, signs
 from insilico.statistics.maps import with_maps
 from insilico.statistics.measured import Source
 from insilico.statistics.permutations import unit_columns
@@ -180,7 +181,7 @@ class EncodingGap(Step):
             "null": "either model predicts a stimulus as well as the other",
             "correction": f"maximum of |t| over {regions} regions",
             "interval": f"95 % percentile, {self.n} resamples of stimuli",
-            "smallest_p": smallest_p(stimuli, self.n),
+            "smallest_p": of_flips(stimuli, self.n),
         }
 
     def _rng(self, what: str) -> np.random.Generator:

@@ -10,6 +10,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt, field_validator
 
 from insilico.errors import ParameterError, not_one_of
 from insilico.statistics import intervals
+from insilico.statistics.attainable import of_flips
 from insilico.statistics.contrasts import (
     effects,
     labelled,
@@ -18,7 +19,7 @@ from insilico.statistics.contrasts import (
     require_metrics,
     upward,
 )
-from insilico.statistics.flips import sign_flip_test, smallest_p, told
+from insilico.statistics.flips import sign_flip_test, told
 from insilico.step import Step, generator
 
 Sides = dict[str, tuple[str, ...]]
@@ -106,7 +107,7 @@ class Interaction(Step):
             null="regions can be exchanged within stimuli",
             correction="none: a dissociation needs the interaction and both simple effects",
             interval=intervals.told("bca"),
-            smallest_p=smallest_p(len(tested), self.n),
+            smallest_p=of_flips(len(tested), self.n),
             dissociation=self._verdict(rows["effect"], rows["p"]),
         )
 

@@ -9,8 +9,9 @@ import xarray as xr
 from pydantic import NonNegativeInt, PositiveInt, model_validator
 
 from insilico.statistics import intervals
-from insilico.statistics.contrasts import labelled, require_conditions, tested
-from insilico.statistics.flips import smallest_p, told
+from insilico.statistics.attainable import of_flips
+from insilico.statistics.contrasts import chance_levels, labelled, require_conditions, tested
+from insilico.statistics.flips import told
 from insilico.step import Step, generator
 
 
@@ -83,7 +84,7 @@ class Levels(Step):
             null="scores symmetric about chance, the mean over mismatched pairs",
             correction=f"maximum of |t| over {len(self.of)} conditions, per metric",
             interval=intervals.told("bca"),
-            smallest_p=smallest_p(len(level), self.n),
+            smallest_p=of_flips(len(level), self.n),
         ).drop_vars("chance")
         result = result.assign_coords(definition=("metric", scores["definition"].values))
         if not self.against:
@@ -104,7 +105,7 @@ class Levels(Step):
 def _means(scores: xr.Dataset, names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Return the values (stimulus, contrast, metric), and the chance level (contrast, metric)."""
     values = scores["value"].mean("draw").transpose("condition", "stimulus", "metric").values
-    chance = scores["chance_of_condition"].transpose("condition", "metric").values
+    chance = chance_levels(scores)
     known = scores["name"].values.astype(str)
     level = np.stack([values[known == name].mean(0) for name in names], axis=1)
     return level, np.stack([chance[known == name].mean(0) for name in names])

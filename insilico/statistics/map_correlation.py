@@ -12,6 +12,7 @@ from insilico.errors import ParameterError, SchemaError, SpaceError, not_one_of
 from insilico.schema import check, place_of
 from insilico.spaces import atlases
 from insilico.statistics import places
+from insilico.statistics.attainable import of_draws
 from insilico.statistics.jackknife import groups, interval
 from insilico.statistics.map_tests import Agreement, Method, agreement
 from insilico.statistics.nulls import NullName, named
@@ -143,7 +144,7 @@ class MapCorrelation(Step):
                 "null": f"{self.null}: spatial autocorrelation kept, alignment lost",
                 "correction": "none: one test",
                 "interval": "95 % jackknife over stimuli, of Fisher's z",
-                "smallest_p": 1 / (self.n + 1),
+                "smallest_p": of_draws(self.n),
                 "unit_of_inference": "pair of maps",
                 **({"atlas": self.by} if self.by else {}),
                 **{k: of.attrs[k] for k in ("source", "note") if k in of.attrs},

@@ -13,8 +13,9 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 from insilico.errors import SchemaError, listed
 from insilico.schema import check
 from insilico.statistics import intervals
+from insilico.statistics.attainable import of_flips
 from insilico.statistics.contrasts import tested
-from insilico.statistics.flips import smallest_p, told
+from insilico.statistics.flips import told
 from insilico.step import Step, generator
 
 WORDS = "words"
@@ -165,7 +166,7 @@ class MultilabelAuc(Step):
         ends = [end.reshape(auc.shape[1:]) for end in intervals.bca(flat, rng)]
         above = (auc - chance).mean(0)
         rows |= {"effect": auc.mean(0), "ci_low": ends[0], "ci_high": ends[1]}
-        rows |= {"chance_level": chance.mean(0), "kept": above / above[0]}
+        rows |= {"chance_level": chance.mean(0), "kept": _share(above, above[:1])}
         rows["kept_low"], rows["kept_high"] = _kept(auc - chance, rng)
         level = changed["level"].values
         coords = {
@@ -185,7 +186,7 @@ class MultilabelAuc(Step):
             null="a stimulus' labels are read as well from the responses to others",
             correction=f"maximum of |t| over {len(level)} levels, per family of labels",
             interval=intervals.told("bca"),
-            smallest_p=smallest_p(len(auc), self.n),
+            smallest_p=of_flips(len(auc), self.n),
             unit_of_inference="stimulus",
             **about,
         )
@@ -216,8 +217,14 @@ def _kept(above: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.n
     """Return the interval of what is left of the first level's, (level, family)."""
     weights = intervals.weights(len(above), intervals.RESAMPLES, rng)
     drawn = np.einsum("bs,slf->blf", weights, above, optimize=True)
-    low, high = np.percentile(drawn / drawn[:, :1], [2.5, 97.5], axis=0)
+    low, high = np.percentile(_share(drawn, drawn[:, :1]), [2.5, 97.5], axis=0)
     return low, high
+
+
+def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """Return part / whole; NaN where a read-out knows nothing to begin with."""
+    whole = np.broadcast_to(whole, part.shape)
+    return np.divide(part, whole, out=np.full_like(part, np.nan), where=whole != 0)
 
 
 def _features(data: xr.Dataset) -> np.ndarray:

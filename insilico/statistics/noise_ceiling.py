@@ -13,6 +13,7 @@ from insilico.errors import ParameterError, SchemaError
 from insilico.schema import check, place_of
 from insilico.spaces import regions
 from insilico.statistics import jackknife
+from insilico.statistics.attainable import of_orders
 from insilico.statistics.ceilings import VARIANTS, cautions, ceiling, known, ncsnr, variances
 from insilico.statistics.maps import with_maps
 from insilico.statistics.permutations import above_null
@@ -171,8 +172,8 @@ class NoiseCeiling(Step):
             "test": f"signal > 0: {self.n} permutations of trials over images, one-sided",
             "null": "trials exchangeable over images: no signal",
             "correction": f"maximum over {count} regions",
-            "smallest_p": 1 / (1 + self.n),
             "interval": "95 %, jackknife over stimuli (t)",
+            "smallest_p": of_orders(self.n, counts.sum(), alike=[*counts, *np.bincount(counts)]),
             "variant": f"{self.variant}: {about.source}",
             "total_variance": about.total,
             "noise_ddof": about.noise_ddof,

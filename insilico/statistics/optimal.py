@@ -15,6 +15,7 @@ from scipy import special
 from insilico.errors import SchemaError, listed
 from insilico.schema import check
 from insilico.spaces import atlases, regions
+from insilico.statistics.attainable import of_draws
 from insilico.statistics.contrasts import holm
 from insilico.statistics.picks import pick_test
 from insilico.step import Step, generator
@@ -178,7 +179,7 @@ class Optimal(Step):
             "correction": f"Holm over {count} regions, for each way and comparison",
             "interval": f"95 %, Student's t over {draws} restarts",
             "unit_of_inference": "restart",
-            "smallest_p": 1 / (1 + max(scenes, picks)),
+            "smallest_p": min(of_draws(scenes), of_draws(self.n, (count + 1.0) ** draws)),
             "scenes": scenes,
         }
 

@@ -11,6 +11,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from insilico.errors import SchemaError
 from insilico.statistics import intervals
+from insilico.statistics.attainable import of_flips
 from insilico.statistics.contrasts import (
     effects,
     effects_of_rows,
@@ -21,7 +22,7 @@ from insilico.statistics.contrasts import (
     tested,
 )
 from insilico.statistics.effects import d_z, d_z_interval, equivalence, verdict
-from insilico.statistics.flips import smallest_p, told
+from insilico.statistics.flips import told
 from insilico.step import Step
 
 Bound = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -53,7 +54,7 @@ class Paired(Step):
     """
 
     kind: ClassVar[str] = "paired"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     of: str
     against: str
     control: str | None = None
@@ -172,7 +173,7 @@ class Paired(Step):
             null="differences symmetric about zero" + (held if self.control else ""),
             correction=f"maximum of |t| over {len(order)} contrasts, per metric",
             interval=intervals.told(self.interval),
-            smallest_p=smallest_p(stimuli, self.n),
+            smallest_p=of_flips(stimuli, self.n),
             **more,
         )
 

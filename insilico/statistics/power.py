@@ -109,6 +109,28 @@ def simulated(
     return found[0] / studies, found[1] / studies
 
 
+def flips_for(alpha: float, most: int) -> int:
+    """Return how many sign flips to simulate: twenty times what alpha needs, 400 at .05.
+
+    Parameters
+    ----------
+    alpha : float
+    most : int
+        Flips of the statistic itself.
+
+    Raises
+    ------
+    ParameterError
+        An alpha that so many flips cannot reach.
+    """
+    if alpha < 1 / (most + 1):
+        raise ParameterError(
+            f"--alpha {alpha:g}: the least p of {most} sign flips is {1 / (most + 1):.3g}; "
+            f"allowed: that or more, or give the statistic n: {int(np.ceil(1 / alpha))}"
+        )
+    return min(most, max(399, int(np.ceil(20 / alpha)) - 1))
+
+
 def sizes(most: int) -> np.ndarray:
     """Return the numbers of stimuli to try, from 5 on."""
     return np.unique(np.geomspace(5, max(most, 10), SIZES).round().astype(int))

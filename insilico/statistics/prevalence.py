@@ -9,8 +9,9 @@ import xarray as xr
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from insilico.errors import SchemaError
+from insilico.statistics.attainable import of_flips
 from insilico.statistics.contrasts import effects, holm, labelled, regions_of, require_conditions
-from insilico.statistics.flips import sign_flip_test, smallest_p, told
+from insilico.statistics.flips import sign_flip_test, told
 from insilico.step import Step, generator
 
 GRID = 4001
@@ -95,7 +96,7 @@ class Prevalence(Step):
         """
         require_conditions(scores, (*self.of, *self.against), self.kind)
         stimuli, order = scores.sizes["stimulus"], regions_of(scores, self.of[0])
-        least = smallest_p(stimuli, self.n)
+        least = of_flips(stimuli, self.n)
         if least > self.alpha:
             raise SchemaError(
                 f"prevalence: with {stimuli} stimuli no subject can be significant at "

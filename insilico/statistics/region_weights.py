@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -13,6 +14,7 @@ from insilico.errors import ParameterError, SchemaError, listed
 from insilico.schema import check, require_varying
 from insilico.spaces import regions
 from insilico.statistics import jackknife
+from insilico.statistics.attainable import of_draws
 from insilico.statistics.strength import Ridges, patches, percentiles
 from insilico.step import Step, generator
 from insilico.weights.folders import found_digest
@@ -45,7 +47,7 @@ class RegionWeights(Step):
     """
 
     kind: ClassVar[str] = "region_weights"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     areas: dict[str, str] = Field(min_length=1)
     grid: Annotated[int, Field(ge=2, le=64)] = 8
     weights: str = "phantom"
@@ -103,17 +105,17 @@ class RegionWeights(Step):
             None if entry is None else percentiles(np.linalg.norm(entry["weight"].values, axis=0))
         )
         whole = self._percentiles(bold, features)
-        metrics, values = _differences(whole, masks, entered)
+        metrics, values = differences(whole, masks, entered)
         groups = jackknife.groups(len(bold), GROUPS, self._rng("groups"))
         without = [
-            _differences(
+            differences(
                 self._percentiles(bold[groups != g], _some(features, groups != g)), masks, entered
             )[1]
             for g in range(groups.max() + 1)
         ]
         low, high = jackknife.interval(values, np.stack(without))
         null = self._null(measured, masks, whole, entered)
-        rows = {"effect": values, "ci_low": low, "ci_high": high, **_tested(values, null)}
+        rows = {"effect": values, "ci_low": low, "ci_high": high, **unlike_patches(values, null)}
         rows["n"] = np.full(values.shape, float(len(bold)))
         if entered is not None:
             rows["ci_low"][:, -1] = rows["ci_high"][:, -1] = np.nan  # given, not estimated
@@ -164,16 +166,10 @@ class RegionWeights(Step):
         self, measured: xr.Dataset, masks: np.ndarray, whole: dict[str, Floats], entered: Any
     ) -> Floats:
         """Return the differences in random patches, (patch, area, metric)."""
-        rng = self._rng("patches")
         places = np.stack([measured[axis].values for axis in "xyz"], 1).astype(np.float64)
         right = measured["hemi"].values.astype(str) == "R"
-        counts = np.stack([(masks & ~right).sum(1), (masks & right).sum(1)], 1)
-        sides = [np.flatnonzero(right == bool(side)) for side in (0, 1)]
-        found = []
-        for _ in range(self.n):
-            centres = np.array([rng.choice(own) if len(own) else 0 for own in sides])
-            found.append(_differences(whole, patches(places, right, counts, centres), entered)[1])
-        return np.stack(found)
+        drawn = random_patches(masks, places, right, self.n, self._rng("patches"))
+        return np.stack([differences(whole, some, entered)[1] for some in drawn])
 
     def _labelled(
         self,
@@ -196,7 +192,7 @@ class RegionWeights(Step):
             "correction": f"maximum over {len(self.areas)} areas, in units of the null's spread",
             "interval": f"95 % jackknife, {GROUPS} groups of stimuli left out in turn",
             "unit_of_inference": "stimulus",
-            "smallest_p": 1 / (1 + self.n),
+            "smallest_p": of_draws(self.n),
             "caution": "weights say what a read-out uses, patterns where it is seen; neither says "
             "what an area is for",
         }
@@ -219,27 +215,56 @@ def _some(features: dict[str, np.ndarray], rows: np.ndarray) -> dict[str, np.nda
     return {name: values[rows] for name, values in features.items()}
 
 
-def _differences(
+def random_patches(
+    masks: NDArray[np.bool_],
+    places: Floats,
+    right: NDArray[np.bool_],
+    n: int,
+    rng: np.random.Generator,
+) -> Iterator[NDArray[np.bool_]]:
+    """Yield n sets of patches, each as large as its area in either hemisphere, (area, voxel).
+
+    Every area has centres of its own: patches around the same ones would hold much the same voxels,
+    and a maximum over them correct for next to nothing.
+
+    Parameters
+    ----------
+    masks : bool (area, voxel)
+    places : (voxel, 3)
+        In mm.
+    right : bool (voxel,)
+    """
+    counts = np.stack([(masks & ~right).sum(1), (masks & right).sum(1)], 1)
+    sides = [np.flatnonzero(right == bool(side)) for side in (0, 1)]
+    for _ in range(n):
+        centres = [rng.choice(own, len(masks)) if len(own) else 0 * counts[:, 0] for own in sides]
+        yield patches(places, right, counts, np.stack(centres, 1))
+
+
+def differences(
     whole: dict[str, Floats], masks: np.ndarray, entered: Floats | None
 ) -> tuple[list[str], Floats]:
-    """Return the names of the metrics, and the values in places, (area, metric)."""
+    """Return the names of the metrics, and their values, (area, metric), of percentiles."""
     means = {name: masks @ values / masks.sum(1) for name, values in whole.items()}
     found = {}
     for kind in ("", ", patterns"):
-        base = means[LOOKS + kind]
         for name in ("clip", "words"):
             if name + kind in means:
-                found[name + kind] = (means[name + kind] - base) / base
+                found[name + kind] = means[name + kind] / means[LOOKS + kind] - 1
     if entered is not None:
         found["entry"] = masks @ entered / masks.sum(1) / 50 - 1
     return list(found), np.stack(list(found.values()), 1)
 
 
-def _tested(values: Floats, null: Floats) -> dict[str, Floats]:
-    """Return p of values (area, metric) against patches (patch, area, metric), two-sided."""
-    centre, spread = null.mean(0), np.maximum(null.std(0), 1e-12)
-    found, drawn = np.abs(values - centre) / spread, np.abs(null - centre) / spread
-    p = (1 + (drawn >= found - 1e-12).sum(0)) / (1 + len(null))
-    largest = drawn.max(1)[:, None]
-    corrected = (1 + (largest >= found - 1e-12).sum(0)) / (1 + len(null))
-    return {"p": p, "p_corrected": corrected, "chance_level": centre, "null_spread": spread}
+def unlike_patches(values: Floats, null: Floats) -> dict[str, Floats]:
+    """Test values (area, metric) against patches (patch, area, metric), two-sided.
+
+    The areas themselves are one of the sets of places, in the null's mean and spread too.
+    """
+    every = np.concatenate([values[None], null])
+    centre, spread = every.mean(0), np.maximum(every.std(0), 1e-12)
+    units = np.abs(every - centre) / spread
+    found = units[0] - 1e-12
+    p, corrected = (units >= found).mean(0), (units.max(1)[:, None] >= found).mean(0)
+    about = {"chance_level": null.mean(0), "null_spread": null.std(0)}
+    return {"p": p, "p_corrected": corrected, **about}

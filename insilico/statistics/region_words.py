@@ -13,6 +13,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 from insilico.errors import ParameterError, SchemaError, listed
 from insilico.schema import check, require_varying
 from insilico.spaces import regions
+from insilico.statistics.attainable import of_orders
 from insilico.statistics.intervals import weights
 from insilico.step import Step, generator
 
@@ -261,15 +262,19 @@ class RegionWords(Step):
         made = xr.Dataset(
             table | {"top": ("contrast", top), "captions": ("contrast", captions)},
             {"contrast": names, "metric": vocabulary},
-            {**self._about(), **{k: spoken.attrs[k] for k in KEPT if k in spoken.attrs}},
+            {
+                **self._about(int(rows["n"].flat[0]), len(names)),
+                **{k: spoken.attrs[k] for k in KEPT if k in spoken.attrs},
+            },
         )
         return check(made, "estimate")
 
-    def _about(self) -> dict[str, Any]:
+    def _about(self, stimuli: int, regions: int) -> dict[str, Any]:
         own = f"the {self.share:.0%} of stimuli with the strongest response".replace("%", " %")
         dealt = (
             "captions dealt to other stimuli" if self.areas else "regions change places by stimulus"
         )
+        items = (stimuli,) if self.areas else (regions, stimuli)
         return {
             "statistic": "weighted log-odds ratio (nats) of a word in a region's captions against "
             "the other regions'",
@@ -280,7 +285,7 @@ class RegionWords(Step):
             "correction": "maximum of z over regions and words",
             "interval": f"95 % percentile, {self.n} resamples of stimuli",
             "unit_of_inference": "stimulus",
-            "smallest_p": 1 / (1 + self.n),
+            "smallest_p": of_orders(self.n, *items),
             "caution": "a word is the captioner's: it knows no more than its vocabulary",
         }
 

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from insilico.errors import ParameterError, SchemaError, listed
 from insilico.schema import check
+from insilico.statistics.contrasts import chance_levels
 from insilico.statistics.crossed import crossed, holm
 from insilico.statistics.paired import require_conditions
 from insilico.step import Step
@@ -166,7 +167,7 @@ def _one(scores: xr.Dataset, name: str) -> tuple[np.ndarray, np.ndarray]:
 
 def _chance(scores: xr.Dataset, name: str, pairs: int = 0) -> np.ndarray:
     own = (scores["name"].values.astype(str) == name) & (scores["pairs"].values == pairs)
-    return scores["chance_of_condition"].transpose("condition", "metric").values[own].mean(0)
+    return chance_levels(scores)[own].mean(0)
 
 
 # --- estimates ---

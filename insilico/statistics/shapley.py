@@ -14,6 +14,7 @@ from pydantic import NonNegativeInt, PositiveInt
 from insilico.errors import ParameterError, SchemaError, listed
 from insilico.spaces.regions import union
 from insilico.statistics import intervals
+from insilico.statistics.attainable import of_flips
 from insilico.statistics.contrasts import (
     effects,
     labelled,
@@ -21,7 +22,7 @@ from insilico.statistics.contrasts import (
     require_conditions,
     tested,
 )
-from insilico.statistics.flips import smallest_p, told
+from insilico.statistics.flips import told
 from insilico.step import Step
 
 Worth = Mapping[frozenset[int], np.ndarray]
@@ -129,7 +130,7 @@ class Shapley(Step):
             null="values symmetric about zero",
             correction=f"maximum of |t| over {players} regions, per metric",
             interval=intervals.told("bca"),
-            smallest_p=smallest_p(stimuli, self.n),
+            smallest_p=of_flips(stimuli, self.n),
         )
 
     def _worth(self, scores: xr.Dataset) -> dict[frozenset[int], np.ndarray]:

@@ -75,7 +75,7 @@ def percentiles(strength: np.ndarray) -> Floats:
 
 
 def patches(places: np.ndarray, hemi: np.ndarray, counts: Floats, centres: NDArray) -> NDArray:
-    """Return voxels near random centres, as many of each hemisphere as each region has.
+    """Return voxels near centres, as many of each hemisphere as each region has.
 
     Parameters
     ----------
@@ -85,20 +85,20 @@ def patches(places: np.ndarray, hemi: np.ndarray, counts: Floats, centres: NDArr
         Whether a voxel is right.
     counts : int (region, 2)
         Voxels of each region, left and right.
-    centres : int (2,)
+    centres : int (region, 2)
         A voxel of the left, and one of the right hemisphere.
 
     Returns
     -------
     bool (region, voxel)
-        Patches of all regions around the same centres, one in each hemisphere.
+        A patch for each region, one part in each hemisphere.
     """
     made = np.zeros((len(counts), len(places)), bool)
     for side in (0, 1):
         own = np.flatnonzero(hemi == bool(side))
         if not len(own):
             continue
-        order = own[np.argsort(((places[own] - places[centres[side]]) ** 2).sum(1), kind="stable")]
         for region, count in enumerate(counts[:, side]):
-            made[region, order[: int(count)]] = True
+            away = ((places[own] - places[centres[region, side]]) ** 2).sum(1)
+            made[region, own[np.argsort(away, kind="stable")[: int(count)]]] = True
     return made

@@ -17,6 +17,7 @@ from pydantic import NonNegativeInt, PositiveInt
 from insilico.errors import SchemaError, listed
 from insilico.schema import check, place_of
 from insilico.spaces import atlases, regions
+from insilico.statistics.attainable import of_orders
 from insilico.statistics.maps import with_maps
 from insilico.statistics.permutations import above_null, unit_columns
 from insilico.step import Step, generator
@@ -155,7 +156,11 @@ class CrossSubject(Step):
         made["of_subject"] = (("subject", "contrast", "metric"), each)
         made = made.assign_coords(subject=names, metric=list(found))
         stimuli = subjects.sizes["stimulus"]
-        return made.assign_attrs(unit_of_inference="subject", n_stimuli=stimuli)
+        return made.assign_attrs(
+            unit_of_inference="subject",
+            n_stimuli=stimuli,
+            smallest_p=of_orders(self.n, stimuli, len(units) - 1),
+        )
 
     def _resampled(self, each: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Resample subjects, each with its own value."""
@@ -204,7 +209,6 @@ class CrossSubject(Step):
             "stimuli, one-sided",
             "null": "subjects share nothing about the stimuli",
             "correction": f"maximum over {count} regions",
-            "smallest_p": 1 / (1 + self.n),
             "interval": f"95 % percentile, {10 * self.n} resamples of subjects",
         }
 

@@ -11,8 +11,9 @@ from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 from insilico.errors import ParameterError, SchemaError, listed
 from insilico.schema import check, place_of
 from insilico.spaces import atlases, fsaverage5, regions
+from insilico.statistics.attainable import of_flips
 from insilico.statistics.flipped_maps import FlippedMap, flipped_map
-from insilico.statistics.flips import sign_flip_test, smallest_p
+from insilico.statistics.flips import sign_flip_test
 from insilico.statistics.maps import with_maps
 from insilico.statistics.multiplicity import adjusted
 from insilico.statistics.tfce import Enhancement
@@ -153,7 +154,7 @@ class VertexMap(Step):
             "correction": f"maximum over {means.shape[1]} regions; maps: maximum over places of "
             f"{largest}; q: false discovery rate ({self.false_discoveries})",
             "interval": f"95 % t over {self.over}",
-            "smallest_p": smallest_p(len(means), self.n),
+            "smallest_p": of_flips(len(means), self.n),
         }
 
 

@@ -12,7 +12,9 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 from insilico.errors import SchemaError, listed
 from insilico.schema import check
 from insilico.spaces.naming import classes, fields, sentences_of
+from insilico.statistics.attainable import of_orders
 from insilico.statistics.flips import sign_flip_test
+from insilico.statistics.guesses import exact_interval, hits, shuffled_test
 from insilico.statistics.intervals import bca
 from insilico.step import Step, generator
 from insilico.weights.folders import found_digest
@@ -20,32 +22,6 @@ from insilico.weights.folders import found_digest
 Floats = NDArray[np.float64]
 SHARES = tuple(float(value) for value in np.logspace(-4, 2, 7))
 """Penalties tried, in units of the mean eigenvalue of the Gram matrix."""
-
-
-def hits(similarity: Floats, own: NDArray[np.int64], k: int) -> Floats:
-    """Return each item's credit for its own class among the k most similar, (item,).
-
-    Classes that tie at the edge share the places left there.
-
-    Parameters
-    ----------
-    similarity : (item, class)
-    own : int (item,)
-    k : int
-    """
-    mine = similarity[np.arange(len(own)), own][:, None]
-    above, ties = (similarity > mine).sum(1), (similarity == mine).sum(1)
-    return np.clip((k - above) / ties, 0, 1)
-
-
-def exact_interval(count: float, n: int, level: float = 0.95) -> tuple[float, float]:
-    """Return Clopper and Pearson's interval of a share of n independent items (1934)."""
-    from scipy.stats import beta
-
-    tail = (1 - level) / 2
-    low = beta.ppf(tail, count, n - count + 1) if count > 0 else 0.0
-    high = beta.ppf(1 - tail, count + 1, n - count) if count < n else 1.0
-    return float(low), float(high)
 
 
 class ZeroShot(Step):
@@ -79,7 +55,7 @@ class ZeroShot(Step):
     """
 
     kind: ClassVar[str] = "zero_shot"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 4
     of: tuple[str, ...] = Field(min_length=1)
     prompts: tuple[str, ...] = Field(min_length=1)
     otherwise: tuple[str, ...] = ()
@@ -135,7 +111,8 @@ class ZeroShot(Step):
             `guessed` the share after shuffling labels, which `p` tests. `difference` is from the
             first condition, same reading, with `_low`, `_high` and `_p`. `answer` (contrast,
             stimulus) is the class said, `truth` (stimulus) the one shown; `part` (contrast, label)
-            the share of answers with that label right.
+            the share of answers with that label right, with `_low`, `_high` (Clopper-Pearson), and
+            `part_guessed`, that share if answers belonged to any stimulus.
 
         Raises
         ------
@@ -157,14 +134,14 @@ class ZeroShot(Step):
         made = xr.Dataset(
             {name: (("contrast", "metric"), values) for name, values in table.items()}
             | {"answer": (("contrast", "stimulus"), said), "truth": ("stimulus", truth[kept])}
-            | {"part": (("contrast", "label"), _parts(said, truth[kept]))},
+            | {k: (("contrast", "label"), v) for k, v in _parts(said, truth[kept]).items()},
             {
                 "label": list(fields(prompts)),
                 "contrast": names,
                 "metric": [f"top{k}" for k in self.top],
                 "stimulus": shown["stimulus"].values[kept],
             },
-            self._about(reconstructions[0], prompts),
+            self._about(reconstructions[0], prompts, np.bincount(own)),
         )
         return check(made, "estimate")
 
@@ -225,7 +202,8 @@ class ZeroShot(Step):
         credit = np.stack([[hits(one, own, k) for k in self.top] for one in similar])
         count, n = len(names), len(own)
         ends = np.array([[exact_interval(c.sum(), n) for c in each] for each in credit])
-        p, corrected, guessed = self._permuted(similar, own, credit.mean(2))
+        rng = generator(self.seed, "zero shot", "labels")
+        p, corrected, guessed = shuffled_test(similar, own, self.top, self.n, rng)
         chance = np.array(self.top) / self.classes
         rows = {"effect": credit.mean(2), "ci_low": ends[..., 0], "ci_high": ends[..., 1]}
         rows |= {"p": p, "p_corrected": corrected, "n": np.full(p.shape, float(n))}
@@ -238,27 +216,6 @@ class ZeroShot(Step):
                 self._compared(rows, row, (credit[row] - credit[reference]).T)
         return rows
 
-    def _permuted(
-        self, similar: list[Floats], own: NDArray[np.int64], found: Floats
-    ) -> tuple[Floats, Floats, Floats]:
-        """Test shares against shuffled labels: p, p by the maximum over readings, null mean."""
-        rng = generator(self.seed, "zero shot", "labels")
-        each = np.arange(similar[0].shape[1])
-        credits = np.stack(  # of every class, had it been the one shown: (reading, k, item, class)
-            [
-                [np.stack([hits(s, np.full(len(s), c), k) for c in each], 1) for k in self.top]
-                for s in similar
-            ]
-        )
-        items = np.arange(len(own))
-        null = np.stack([credits[:, :, items, rng.permutation(own)].mean(2) for _ in range(self.n)])
-        beyond = null >= found - 1e-12
-        spread = np.maximum(null.std(0), 1e-12)
-        scaled = ((null - null.mean(0)) / spread).max(1)[:, None]
-        largest = scaled >= (found - null.mean(0)) / spread - 1e-9
-        p = (1 + beyond.sum(0)) / (1 + self.n)
-        return p, np.maximum(p, (1 + largest.sum(0)) / (1 + self.n)), null.mean(0)
-
     def _compared(self, rows: dict[str, Floats], row: int, difference: Floats) -> None:
         """Fill the row of a reading by what it has more than the reference's, (stimulus, k)."""
         rng = generator(self.seed, "zero shot", "difference")
@@ -266,7 +223,7 @@ class ZeroShot(Step):
         rows["difference_low"][row], rows["difference_high"][row] = bca(difference, rng)
         rows["difference_p"][row] = sign_flip_test(difference, self.n, rng)[0]
 
-    def _about(self, of: xr.Dataset, prompts: tuple[str, ...]) -> dict[str, Any]:
+    def _about(self, of: xr.Dataset, prompts: tuple[str, ...], shown: np.ndarray) -> dict[str, Any]:
         return {
             "statistic": f"share of stimuli named rightly among {self.classes} sentences",
             "test": f"more than with shuffled labels: {self.n} permutations, one-sided",
@@ -274,17 +231,25 @@ class ZeroShot(Step):
             "correction": "maximum over conditions and readings, for each top",
             "interval": "95 % Clopper-Pearson",
             "unit_of_inference": "stimulus",
-            "smallest_p": 1 / (1 + self.n),
+            "smallest_p": of_orders(self.n, int(shown.sum()), alike=shown),
             "prompts": list(prompts),
             "class_labels": list(fields(prompts)),
             **{k: of.attrs[k] for k in ("source", "note", "lesion") if k in of.attrs},
         }
 
 
-def _parts(said: np.ndarray, truth: np.ndarray) -> Floats:
-    """Return how often each label of the class is right, (reading, label)."""
+def _parts(said: np.ndarray, truth: np.ndarray) -> dict[str, Floats]:
+    """Return how often each label of the class is right, (reading, label); and with any stimulus.
+
+    The mean over all permutations of stimuli is exact: the mean over all pairs of them.
+    """
     shown = np.array([one.split("|") for one in truth])
-    return np.stack([(np.array([a.split("|") for a in row]) == shown).mean(0) for row in said])
+    answers = np.array([[one.split("|") for one in row] for row in said])
+    right = (answers == shown).sum(1)
+    ends = np.array([[exact_interval(count, len(shown)) for count in row] for row in right])
+    guessed = (answers[:, :, None] == shown).mean((1, 2))
+    found = {"part": right / len(shown), "part_low": ends[..., 0], "part_high": ends[..., 1]}
+    return found | {"part_guessed": guessed}
 
 
 def _reader(step: ZeroShot, training: xr.Dataset) -> Any:

@@ -68,7 +68,7 @@ def test_failures_give_status_2_and_one_line_each(study, tmp_path, monkeypatch, 
     ("arguments", "message"),
     [
         (["run", "nowhere.yaml"], "error: nowhere.yaml: no such file; give a path, or one of"),
-        (["run", "STUDY", "--set", "sed=1"], "error: --set sed:sed: unknown key 'sed'; one of:"),
+        (["run", "STUDY", "--set", "sed=1"], "error: --set sed: unknown key 'sed'; one of:"),
         (["run", "STUDY", "--set", "seed"], "error: --set seed: write it as key=value, such as"),
         (["run", "STUDY", "--device", "tpu"], "error: device 'tpu' is not here; there are: cpu"),
         (["run", "STUDY", "--out", "STUDY"], "is a file; name a folder"),
@@ -81,11 +81,11 @@ def test_failures_give_status_2_and_one_line_each(study, tmp_path, monkeypatch, 
         (["phantom", "train", "clop"], "error: unknown network 'clop'; one of: clip,"),
         (
             ["fetch", "atlases", "yeo8"],
-            "error: unknown atlas 'yeo8'; one of: areas, eccentricity, phantom7",
+            "error: unknown atlas 'yeo8'; one of: areas,",
         ),
         (
             ["fetch", "atlases", "phantom7"],
-            "error: phantom7 ships with insilico, or is yours: there is nothing",
+            "error: phantom7 ships with insilico, or is yours",
         ),
     ],
 )
@@ -172,6 +172,10 @@ def test_list_names_everything(capsys):
     said = capsys.readouterr().out
     assert "\n  ridge: " in said
     assert "\n    alpha = 1000" in said
+    assert cli.main(["list", "figures"]) == 0
+    said = capsys.readouterr().out
+    assert "\n    of\n    beside\n" in said.partition("  area_lesions: ")[2]
+    assert "\n    n = 6\n" in said.partition("  reconstruction_grid: ")[2]
 
 
 def test_phantom_train_calls_each_network_in_order(monkeypatch, tmp_path, capsys):

@@ -28,6 +28,8 @@ QUICK = (
     "equivalence",
     "against elsewhere",
     "encoding_accuracy, r > 0",
+    "crossing",
+    "cycle",
 )
 TESTED_ELSEWHERE = {  # statistics without a test of their own
     "voxelwise_accuracy", "split_half", "draw_reliability", "sweep",
@@ -60,6 +62,12 @@ def test_every_statistic_and_every_null_has_a_row(short):
     named = {check.name.partition(",")[0] for check in short}
     assert set(STATISTICS) - TESTED_ELSEWHERE <= named | {"paired"}
     assert {*SPINS, "variogram"} <= named
+
+
+def test_two_processes_find_what_one_does(short):
+    asked = {"only": ["sign flips, ties", "cycle"], "n": 150}
+    one, two = (validate(short, jobs=jobs, **asked) for jobs in (1, 2))
+    assert [(row.n, row.found) for row in one] == [(row.n, row.found) for row in two]
 
 
 def test_names_are_those_of_one_row_each():
@@ -112,6 +120,10 @@ def test_models_that_share_their_places_errors_are_not_told_apart():
     assert (np.array(p) <= 0.05).sum() <= binom.isf(1e-4, 200, 0.05)
     better = unit_columns(shown + 0.1 * errors[0])
     assert swap_test(one, better, measured, [np.ones(60, bool)], 99, rng)[0][0] <= 0.05
+
+
+def test_a_lesion_of_everything_could_be_found_wanting():
+    assert 2.0 ** (1 - lesions.SHOWN) < 0.001  # the p that it must not have
 
 
 # --- the table ------------------------------------------------------------------------------------
@@ -275,3 +287,18 @@ def test_the_short_table_is_whole(short):
     assert {row.check.name: row.n for row in rows(short, "short", 0, batches)} == {
         check.name: check.n for check in short
     }
+
+
+def test_few_experiments_are_said_to_say_little():
+    from insilico.phantom.validation import validate
+    from insilico.phantom.validation.check import Check
+    from insilico.phantom.validation.table import caution, written
+
+    def mine(count, rng):
+        return rng.uniform(size=count)
+
+    made = [Check("mine", "uniform p", mine, stated=(0, 0.07))]
+    few, many = validate(made, n=50, seed=1), validate(made, n=1000)
+    assert "only 50 experiments of 'mine': it would pass with up to" in caution(few)
+    assert caution(many) == ""
+    assert "| mine | uniform p | 1,000 |" in written(many)  # a test of one's own, as the page says

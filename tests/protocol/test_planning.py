@@ -128,7 +128,7 @@ def test_a_complement_is_not_taken_for_its_region(planned, tmp_path):
     text = (tmp_path / "study.yaml").read_text()
     text = text.replace("region: each, fill: mean}}", "region: [~Visual, Visual & lh]}}", 1)
     (tmp_path / "study.yaml").write_text(text)
-    rows = [branch.row for branch in planned().branches][2:4]
+    rows = [branch.row for branch in planned(statistics__gap__control=None).branches][2:4]
     assert [row.perturb["region"] for row in rows] == ["~Visual", "Visual & lh"]
 
 
@@ -195,7 +195,7 @@ NINE = ("Vis", "Limbic", "Default", "Cont", "SomMot")
 def combined(planned, **perturb):
     perturb = {"kind": "toy", "atlas": "yeo7", **perturb}
     conditions = {"intact": {}, "silenced": {"perturb": perturb}}
-    work = planned(conditions=conditions, statistics={}, figures=[])
+    work = planned(conditions=conditions, statistics={"gap": {"control": None}}, figures=[])
     return [branch.row for branch in work.branches if branch.row.base == "silenced"]
 
 

@@ -305,11 +305,11 @@ def test_another_kind_drops_the_parameters_of_the_first(write):
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("stimuli.n", "x", r"^--set stimuli.n:stimuli.n: met 'x'; allowed: a valid integer"),
+        ("stimuli.n", "x", r"^--set stimuli.n: met 'x'; allowed: a valid integer"),
         ("seed.a", "1", r"^--set seed.a: 'seed' holds 7, no keys; set it whole: --set seed='"),
         ("a..b", "1", r"^--set a..b: a key looks like stimuli.n"),
         ("seed", "[1", r"^--set seed: '\[1' is not a YAML value"),
-        ("sceed", "1", r"^--set sceed:sceed: unknown key 'sceed'; .*did you mean 'seed'"),
+        ("sceed", "1", r"^--set sceed: unknown key 'sceed'; .*did you mean 'seed'"),
     ],
 )
 def test_set_names_its_own_mistakes(key, value, message, write):

@@ -77,3 +77,5 @@ def test_from_protocol_to_folder_and_to_power(monkeypatch, tmp_path, capsys):
     arguments = ["power", str(folder.folder), "--statistic", "gap", "--most", "12", "--effect", "1"]
     assert main(arguments) == 0
     assert "Vis | Limbic" in capsys.readouterr().out
+    assert main([*arguments[:3], "cross"]) == 2
+    assert "'cross' is of kind interaction; power knows paired: gap" in capsys.readouterr().err

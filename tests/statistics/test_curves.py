@@ -184,6 +184,14 @@ def test_labels_are_read_where_they_are_and_at_chance_where_nothing_is(labels):
     assert found["p_corrected"].values[0] < 0.01 < found["p_corrected"].values[1]
 
 
+def test_nothing_is_left_of_a_read_out_that_knew_nothing():
+    step, (learned, training, shown, changed) = read()
+    found = step(learned, training, shown, changed.isel(condition=[1, 1])).isel(metric=0)
+    np.testing.assert_allclose(found["effect"], found["chance_level"])
+    assert np.isnan(found["kept"]).all()
+    assert (found["p"] == 1).all()
+
+
 def test_labels_that_cannot_be_read_are_refused():
     step, (learned, training, shown, changed) = read()
     with pytest.raises(InsilicoError, match="two of each are needed"):

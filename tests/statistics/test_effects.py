@@ -11,9 +11,10 @@ from statsmodels.stats.weightstats import ttost_paired
 
 from insilico.errors import ParameterError, SchemaError
 from insilico.statistics import KINDS
+from insilico.statistics.attainable import of_flips
 from insilico.statistics.contrasts import holm
 from insilico.statistics.effects import d_z, d_z_interval, equivalence
-from insilico.statistics.flips import signs, smallest_p
+from insilico.statistics.flips import signs
 from insilico.statistics.paired import Paired
 
 
@@ -43,6 +44,12 @@ def test_interval_of_d_z_equals_noncentral_t():
     np.testing.assert_allclose(stats.nct.cdf(t, 19, high * np.sqrt(20)), 0.025, rtol=1e-3)
     assert np.isnan(d_z_interval(np.array([np.inf]), 20)).all()
     assert d_z(np.full((4, 1), 0.1)).tolist() == [np.inf]
+    base = np.random.default_rng(5).standard_normal((20, 1))
+    shifted = (base - 0.3) - base  # constant up to rounding, as scores in a run are
+    assert np.ptp(shifted) > 0
+    assert d_z(shifted).tolist() == [-np.inf]
+    assert equivalence(shifted, np.array([0.2]))[0] == 1
+    assert equivalence(shifted, np.array([0.3]) - 1e-3)[1:] == pytest.approx((-0.3, -0.3))
 
 
 def made(effect, spread, n=20, draws=3, seed=1):
@@ -118,8 +125,8 @@ def test_flips_are_all_there_once():
     both = {tuple(f) for f in flips} | {tuple(-f) for f in flips}
     assert len(both) == 32
     assert len(flips) == 16
-    assert smallest_p(5, 32) == 1 / 16
-    assert smallest_p(5, 31) == 1 / 32
+    assert of_flips(5, 32) == 1 / 16
+    assert of_flips(5, 31) == 1 / 32
 
 
 def test_holm_equals_statsmodels():

@@ -66,6 +66,12 @@ def test_the_ratio_above_chance_does_not_depend_on_the_direction():
         np.testing.assert_allclose(step(turned)[name], step(given)[name], rtol=1e-9)
 
 
+def test_without_chance_of_each_condition_it_is_the_metrics():
+    given, step = scores(), Levels(of=("seen", "read"), n=99)
+    plain = step(given.drop_vars("chance_of_condition"))
+    xr.testing.assert_identical(plain, step(given))
+
+
 def test_levels_answer_mistakes():
     with pytest.raises(ParameterError, match="'against' must name 2 conditions"):
         KINDS.build({"kind": "levels", "of": ["seen", "read"], "against": ["measured"]})

@@ -11,7 +11,15 @@ from statsmodels.stats.power import TTestPower
 from insilico.cli import main
 from insilico.errors import ParameterError
 from insilico.run.store import write_entry
-from insilico.statistics.power import cautious, enough, looked_for, needed, power_of_t, simulated
+from insilico.statistics.power import (
+    cautious,
+    enough,
+    flips_for,
+    looked_for,
+    needed,
+    power_of_t,
+    simulated,
+)
 
 
 @pytest.mark.parametrize("d", [0.2, -0.5, 1.3])
@@ -104,6 +112,17 @@ def test_command(run, capsys):
     assert line[4] == str(needed(1.0))
 
 
+def test_a_small_alpha_gets_flips_enough(run, capsys):
+    """399 flips cannot go below .0025: power was 0 whatever the effect."""
+    asked = ["power", str(run), "--alpha", "0.002", "--effect", "-1.5", "--contrast", "A"]
+    assert main([*asked, "--most", "20"]) == 0
+    line = next(line.split() for line in capsys.readouterr().out.splitlines() if " A " in line)
+    assert abs(int(line[6]) - needed(1.5, alpha=0.002)) < 5
+    assert (flips_for(0.05, 10_000), flips_for(0.002, 10_000), flips_for(1e-4, 10_000)) == (
+        (399, 9999, 10_000)
+    )
+
+
 @pytest.mark.parametrize(
     ("more", "said"),
     [
@@ -111,10 +130,14 @@ def test_command(run, capsys):
             ["--statistic", "gab"],
             "unknown paired statistic 'gab'; one of: gap (did you mean 'gap'?)",
         ),
-        (["--statistic", "accuracy"], "unknown paired statistic 'accuracy'"),
+        (["--statistic", "accuracy"], "power knows paired: gap"),
         (["--metric", "k"], "unknown metric 'k'"),
         (["--contrast", "C"], "unknown contrast 'C'"),
         (["--power", "80"], "--power 80: allowed: between 0 and 1"),
+        (
+            ["--alpha", "0.00001"],
+            "the least p of 10000 sign flips is 0.0001; allowed: that or more",
+        ),
         (["--effect", "0"], "the smallest effect worth finding is not zero"),
     ],
 )

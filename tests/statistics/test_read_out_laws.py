@@ -11,10 +11,11 @@ from insilico.schema import sample
 from insilico.spaces import atlases, fsaverage5
 from insilico.spaces.naming import classes, fields, sentences_of
 from insilico.statistics.cycle import Cycle
-from insilico.statistics.region_weights import RegionWeights
+from insilico.statistics.guesses import exact_interval, hits, shuffled_test
+from insilico.statistics.region_weights import RegionWeights, random_patches
 from insilico.statistics.region_words import RegionWords, log_odds, words_in
 from insilico.statistics.strength import Ridges, patches, percentiles
-from insilico.statistics.zero_shot import ZeroShot, exact_interval, hits
+from insilico.statistics.zero_shot import ZeroShot
 
 N = 12
 RNG = np.random.default_rng(0)
@@ -97,14 +98,14 @@ def test_the_interval_of_a_share_is_clopper_and_pearson_s():
 
 def test_shuffled_labels_are_the_null_of_a_biased_answerer():
     """One who always says the most frequent class is right often, and knows nothing."""
-    step = ZeroShot(of=("a",), prompts=("{object}",), classes=3, top=(1,), n=500)
     own = np.array([0] * 14 + [1] * 3 + [2] * 3)
     always = np.tile([1.0, 0, 0], (20, 1))
-    p, _, guessed = step._permuted([always], own, np.array([[0.7]]))
+    p, _, guessed = shuffled_test([always], own, (1,), 500, np.random.default_rng(0))
     assert guessed == pytest.approx(0.7)
     assert p == pytest.approx(1)
     knows = np.eye(3)[own]
-    assert step._permuted([knows], own, np.array([[1.0]]))[0] == pytest.approx(1 / 501)
+    p, corrected, _ = shuffled_test([knows], own, (1,), 500, np.random.default_rng(0))
+    assert p == corrected == pytest.approx(1 / 501)
 
 
 def test_prompts_name_the_class():
@@ -202,10 +203,23 @@ def test_patches_have_each_area_s_size_in_either_hemisphere():
     rng = np.random.default_rng(4)
     places, right = rng.uniform(-40, 40, (300, 3)), np.arange(300) % 3 == 0
     counts = np.array([[20, 5], [0, 40]])
-    made = patches(places, right, counts, np.array([1, 0]))
+    made = patches(places, right, counts, np.array([[1, 0], [2, 3]]))
     np.testing.assert_array_equal((made & ~right).sum(1), counts[:, 0])
     np.testing.assert_array_equal((made & right).sum(1), counts[:, 1])
     assert percentiles(np.array([3.0, 1, 1, 2])).tolist() == [87.5, 25, 25, 62.5]
+
+
+def test_patches_of_equal_areas_lie_in_different_places():
+    """Around the same centres they would be one, and a maximum over areas correct for nothing."""
+    rng = np.random.default_rng(5)
+    places, right = rng.uniform(-40, 40, (400, 3)), np.arange(400) >= 200
+    masks = np.zeros((3, 400), bool)
+    for k, mask in enumerate(masks):
+        mask[20 * k : 20 * k + 10] = mask[200 + 20 * k : 210 + 20 * k] = True
+    drawn = np.stack(list(random_patches(masks, places, right, 50, rng)))
+    assert (drawn.sum(2) == 20).all()
+    shared = (drawn[:, 0] & drawn[:, 1]).sum(1).mean()
+    assert shared < 5
 
 
 # --- words ---

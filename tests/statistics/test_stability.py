@@ -53,20 +53,42 @@ def test_one_order_and_its_opposite():
     assert found["p"].values[2] == 1
     same = step("ab")(made(orders)).sel(metric="m")
     assert same["effect"].values == pytest.approx([1, 1])
-    assert same["ci_low"].values == pytest.approx([1, 1])
+    assert same["range_low"].values == pytest.approx([1, 1])
+    assert np.isnan(same["ci_low"]).all()  # the range of resamples is no confidence interval
 
 
-def test_noise_widens_the_interval():
+def test_agreement_beyond_shared_noise_is_found():
+    losses = {name: [0.8, 0.6, 0.4, 0.2, 0.0] for name in "abcd"}
+    assert (step("abcd")(made(losses, noise=0.4))["p"] <= 0.05).all()
+
+
+def test_noise_widens_the_range():
     orders = {"a": [1, 1.1, 0.9, 1, 1.05], "b": [1, 1.1, 0.9, 1, 1.05]}
     found = step("ab")(made(orders, noise=2.0)).sel(metric="m", contrast="all variants")
-    assert found["ci_high"] - found["ci_low"] > 0.3
+    assert found["range_high"] - found["range_low"] > 0.3
     assert found["same_first"] < 0.9
+
+
+@pytest.mark.parametrize(("shared", "first"), [(0.0, 1), (0.5, 1), (0.8, 1), (0.8, 4)])
+def test_noise_that_variants_share_is_no_agreement(shared, first):
+    """Of orders that are independent by the null, .5 gave 76 % below .05, and .8 98 %."""
+    rng, p = np.random.default_rng(7), []
+    once = Stability(of=("x", "y", "z", "u"), against=("intact",), n=99)
+    for _ in range(500):
+        common, own = rng.standard_normal((5, 16)), rng.standard_normal((4, 5, 16))
+        noise = np.sqrt(shared) * common + np.sqrt(1 - shared) * own
+        each = noise * np.array([first, 1, 1, 1, 1])[:, None]  # (variant, region, stimulus)
+        p.append(once._agreement(each.transpose(2, 0, 1), 0)["p"])
+    found = (np.array(p) <= 0.05).sum(0)
+    assert (found <= stats.binom.isf(1e-4, 500, 0.06)).all()  # approximate: .06 at 16 stimuli
+    assert found[0] >= 5
 
 
 def test_ties_and_mistakes():
     flat = step("ab")(made({"a": [1, 1, 1], "b": [1, 2, 3]}, noise=0.0)).isel(metric=0)
     assert np.isnan(flat["effect"]).all()
-    assert np.isnan(flat["p"]).all()
+    for name in ("p", "same_first", "range_low", "range_high"):
+        assert np.isnan(flat[name]).all()
     with pytest.raises(SchemaError, match="stands for 2 regions; an order needs three"):
         step("ab")(made({"a": [1, 2], "b": [1, 2]}))
     with pytest.raises(ParameterError, match="two variants or more"):

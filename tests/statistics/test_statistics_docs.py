@@ -10,7 +10,7 @@ import pytest
 from insilico.protocol.document import parse
 from insilico.protocol.steps import complaints
 from insilico.statistics import KINDS
-from insilico.statistics.flips import smallest_p
+from insilico.statistics.attainable import of_flips
 
 PAGE = Path(__file__).parents[2] / "docs" / "statistics.md"
 TEXT = PAGE.read_text(encoding="utf-8")
@@ -27,8 +27,8 @@ def test_the_table_of_attainable_p():
     rows = re.findall(r"^\| (\d+) \| ([\d.e-]+) \| ([\d.e-]+) \|$", TEXT, re.MULTILINE)
     assert len(rows) == 8
     for stimuli, every, drawn in rows:
-        assert smallest_p(int(stimuli), 2 ** int(stimuli)) == pytest.approx(float(every), rel=0.01)
-        assert smallest_p(int(stimuli), 10_000) == pytest.approx(float(drawn), rel=0.01)
+        assert of_flips(int(stimuli), 2 ** int(stimuli)) == pytest.approx(float(every), rel=0.01)
+        assert of_flips(int(stimuli), 10_000) == pytest.approx(float(drawn), rel=0.01)
 
 
 def test_the_example_and_the_links():

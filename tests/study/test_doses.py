@@ -189,7 +189,7 @@ def test_nsd_lacks_nothing_but_files(name, monkeypatch):
     found = mistakes(name, {"preset": "nsd-subj01"})
     absent = (
         "where is NSD",
-        "INSILICO_TRIBE is not set",
+        "INSILICO_TRIBE is",
         "no model",
         "no weights of",
         "are not here",

@@ -221,7 +221,7 @@ def test_a_planted_dissociation_is_found_in_its_direction_alone(two_ways):
     turned = _interaction(two_ways, {"beyond V4": (BEYOND,), "V1-V3": (EARLY,)})
     assert turned.attrs["dissociation"] == "none"
     np.testing.assert_allclose(turned["effect"][:3], -planted["effect"][:3])
-    words = _words(dissociation(planted, {"turned": turned}))
+    words = _words(dissociation(planted.assign_attrs(name="planted"), {"turned": turned}))
     for said in ("n = 12 stimuli", "BCa", "sign flips", "regions can be exchanged", "(simulated)",
                  "nothing propagates", "planted: double", "turned: none"):  # fmt: skip
         assert said in words, said

@@ -102,6 +102,22 @@ def test_a_script_gives_the_protocol_s_pictures_bit_by_bit_whatever_else_is_aske
         assert (same[0, 0] != same[0, 1]).any(), way  # restarts differ
 
 
+def test_bands_of_eccentricity_run_and_a_script_makes_their_pictures(small, tmp_path):
+    store = small.folder.parent / "store"
+    few = _few(["ecc2", "ecc4plus"]) | {"adapter.pairs": 80}
+    results = isi.run("eccentricity", set=few, out=tmp_path / "run", store=store)
+    assert results.failures == ()
+    estimate = results.open("estimate-wanted")
+    assert estimate["region"].values.tolist() == ["ecc2", "ecc4plus"]
+    assert np.isfinite(estimate["effect"]).all()
+    chain = isi.load_chain("phantom", seed=7, set={"adapter.pairs": 80}, store=store)
+    raised = {"kind": "stimulate", "region": "ecc2", "dose": 10, "unit": "sd"}
+    pattern = chain.perturb(chain.rest(), atlas="eccentricity", **raised)
+    climbed = chain.decode(pattern, **ASCENT)["image"].values
+    pictures = results.open("reconstruction").sel(condition="ascended/ecc2")["image"].values
+    np.testing.assert_array_equal(climbed, pictures)
+
+
 # --- the searches ---------------------------------------------------------------------------------
 
 

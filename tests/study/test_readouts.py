@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 
 import insilico as isi
+from insilico.decoders.mindeye2.step import MindEye2
 from insilico.figures import KINDS
-from insilico.protocol.read import mistakes
+from insilico.protocol.read import mistakes, read
 from insilico.statistics.cycle import Cycle
+from insilico.statistics.region_weights import RegionWeights
 from insilico.statistics.region_words import RegionWords
+from insilico.statistics.zero_shot import ZeroShot
 
 SMALL = {"training.n": 40, "adapter.pairs": 40}
 FEW = {"decoder.captions": "none", "decoder.prior_steps": 5, **SMALL}
@@ -70,6 +73,27 @@ def test_decoded_things_are_named(ran):
     assert (found["chance_level"].sel(metric="top5") == 5 / 8).all()
     right = (found["answer"] == found["truth"]).mean("stimulus")
     np.testing.assert_allclose(right, top1["effect"])
+    assert (found["part_low"] <= found["part"]).all()
+    assert (found["part"] <= found["part_high"]).all()
+    assert (found["part"] >= right).all()  # a pair is right where both of its parts are
+    colours = [
+        [str(one).split("|")[0] for one in found[k].values.ravel()] for k in ("answer", "truth")
+    ]
+    said = np.array(colours[0]).reshape(found["answer"].shape)
+    shuffled = np.mean(
+        [said == np.roll(colours[1], k) for k in range(len(colours[1]))], axis=(0, 2)
+    )
+    np.testing.assert_allclose(found["part_guessed"].sel(label="colour"), shuffled)
+    chain = isi.load_chain(
+        "phantom", seed=7, set={"decoder.keep": ["prior"], **FEW}, store=ran.store
+    )
+    stimuli, training = chain.stimuli(n=12), chain.stimuli(split="train", n=40)
+    prompts = tuple(read("zero_shot").protocol.statistics["naming"]["prompts"])
+    step = ZeroShot(of=("synthetic",), prompts=prompts, classes=8, pictures=40, n=500, seed=7)
+    same = step(stimuli, training, chain.decode(chain.encode(stimuli)))
+    assert (same["answer"] == found["answer"].sel(contrast=same["contrast"])).all()
+    for name in ("effect", "p", "guessed"):
+        np.testing.assert_allclose(same[name], found[name].sel(contrast=same["contrast"]))
     text = _words("zero_shot", found)
     for said in (
         "Clopper",
@@ -83,11 +107,21 @@ def test_decoded_things_are_named(ran):
 
 def test_early_areas_lean_on_looks_and_category_areas_on_meaning(ran):
     changes = {"training.n": 200, "adapter.pairs": 200, "statistics.weights.n": 100}
-    found = ran("region_weights", **changes).open("estimate-weights")
+    results = ran("region_weights", **changes)
+    assert "stimuli, nothing is decoded" not in results.summary  # those shown are not used
+    assert "n = 200 stimuli" in results.summary
+    found = results.open("estimate-weights")
     early, late = (found["effect"].sel(contrast=name) for name in ("V1-V4", "category"))
     meaning = [name for name in found["metric"].values if name != "entry"]
     assert (early.sel(metric=meaning) < 0).all()
     assert (late.sel(metric=meaning) > 0).all()
+    chain = isi.load_chain("phantom", seed=7, set={"training.n": 200, "adapter.pairs": 200})
+    training = chain.stimuli(split="train", n=200)
+    betas = chain.record(training)
+    areas = read("region_weights").protocol.statistics["weights"]["areas"]
+    same = RegionWeights(areas=areas, n=100, seed=7)(training, betas, MindEye2().entry_of(betas))
+    for name in ("effect", "p_corrected", "ci_low"):
+        np.testing.assert_allclose(same[name], found[name], atol=1e-4)
     text = _words("region_weights", found)
     for said in ("n = 200", "jackknife", "patches", "simulated", "patterns"):
         assert said in text, said

@@ -7,7 +7,7 @@ tables, the full one over all vertices and decoded pictures.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from insilico.errors import ParameterError, not_one_of
@@ -26,13 +26,21 @@ def checks(table: str = "short") -> tuple[Check, ...]:
     ----------
     table : {"short", "full"}
     """
-    from insilico.phantom.validation import coverage, effects, lesions, maps, responses
+    from insilico.phantom.validation import (
+        coverage,
+        curves,
+        effects,
+        lesions,
+        maps,
+        readouts,
+        responses,
+    )
 
     if table not in TABLES:
         raise ParameterError(not_one_of("table", table, TABLES))
     if table == "full":
         return (*maps.full(), *responses.FULL, *coverage.FULL, *lesions.FULL)
-    rooms = (effects, maps, responses, coverage, lesions)
+    rooms = (effects, curves, maps, responses, readouts, coverage, lesions)
     return tuple(check for room in rooms for check in room.CHECKS)
 
 
@@ -62,6 +70,7 @@ def validate(
     done: Sequence[Batch] = (),
     keep: Callable[[list[Batch]], Any] | None = None,
     watch: Any = None,
+    jobs: int = 1,
 ) -> list[Row]:
     """Do the experiments that are left to do, and return the rows.
 
@@ -82,19 +91,56 @@ def validate(
         Called with all batches after each one.
     watch : optional
         Told of progress, as by `insilico.run`.
+    jobs : int
+        Processes; several find the checks by name among `checks`. No result depends on them.
     """
-    from insilico.phantom.validation.table import experiments, remaining, rows
+    from insilico.phantom.validation.table import remaining, rows
 
     wanted, batches = chosen(every, only), list(done)
     left = remaining(wanted, table, seed, batches, n)
     if watch:
         watch.begin(len(left))
-    for check, number, count in left:
-        batch = experiments(check, table, seed, number, count)
+    for batch in _batches(left, table, seed, jobs):
         batches.append(batch)
         if keep:
             keep(batches)
         if watch:
-            watch.ended(f"{check.name}: {batch.found} of {count}", batch.seconds, None)
+            watch.ended(f"{batch.name}: {batch.found} of {batch.n}", batch.seconds, None)
     names = {check.name for check in wanted}
     return [row for row in rows(every, table, seed, batches) if row.check.name in names]
+
+
+def _batches(
+    left: Sequence[tuple[Check, int, int]], table: str, seed: int, jobs: int
+) -> Iterator[Batch]:
+    from insilico.phantom.validation.table import experiments
+
+    if jobs == 1:
+        for check, number, count in left:
+            yield experiments(check, table, seed, number, count)
+        return
+    from concurrent.futures import ProcessPoolExecutor, as_completed
+    from multiprocessing import get_context
+
+    with ProcessPoolExecutor(jobs, get_context("spawn"), _settle) as pool:
+        tasks = [pool.submit(_batch, check.name, table, seed, *more) for check, *more in left]
+        try:
+            yield from (task.result() for task in as_completed(tasks))
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _settle() -> None:
+    """Give a process one thread, and leave ^C to the one that started it."""
+    import os
+    import signal
+
+    os.environ["OMP_NUM_THREADS"] = "1"
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _batch(name: str, table: str, seed: int, number: int, count: int) -> Batch:
+    from insilico.phantom.validation.table import experiments
+
+    check = next(check for check in checks(table) if check.name == name)
+    return experiments(check, table, seed, number, count)

@@ -151,11 +151,11 @@ def _of_means() -> list[Check]:
             stated = STATED.get((kind, of))
             near = (0.93, 0.97) if stated is None else (stated - 0.01, stated + 0.01)
             run = partial(of_means, kind=kind, of=of)
-            found.append(_covers(f"{kind}, {of}", "mean", run, near, stated is None))
+            found.append(covers(f"{kind}, {of}", "mean", run, near, stated is None))
     return found
 
 
-def _covers(
+def covers(
     name: str,
     what: str,
     run: Callable[[int, Rng], np.ndarray],
@@ -164,21 +164,22 @@ def _covers(
     n: int = 4000,
     rate: float = 0.95,
 ) -> Check:
+    """Return the row of an interval."""
     return Check(name, what, run, n, "coverage", rate, stated, measured, batch=500)
 
 
 CHECKS = (
     *_of_means(),
-    _covers("two-way bootstrap", "mean, 8 draws", two_way, (0.93, 1.0), n=2000),
-    _covers("scaling, interval", "mean, 5 draws of pairs", of_crossed),
-    _covers("d_z, interval", "d_z = 0.5", of_d_z),
-    _covers("equivalence, 90 % interval", "mean", of_equivalence, rate=0.9),
-    _covers("prevalence, interval", "20 subjects, prior's own", of_prevalence),
-    _covers("encoding_accuracy, percentile", "r = 0.5 in 10 places", of_accuracy, (0.90, 0.96)),
-    _covers("draw_reliability, jackknife", "ICC = 0.5, 4 draws", of_draws, (0.90, 0.96)),
-    _covers("split_half, jackknife", "0.8, 4 repeats, 10 places", of_halves, (0.95, 0.99), n=2000),
-    _covers(
+    covers("two-way bootstrap", "mean, 8 draws", two_way, (0.93, 1.0), n=2000),
+    covers("scaling, interval", "mean, 5 draws of pairs", of_crossed),
+    covers("d_z, interval", "d_z = 0.5", of_d_z),
+    covers("equivalence, 90 % interval", "mean", of_equivalence, rate=0.9),
+    covers("prevalence, interval", "20 subjects, prior's own", of_prevalence),
+    covers("encoding_accuracy, percentile", "r = 0.5 in 10 places", of_accuracy, (0.90, 0.96)),
+    covers("draw_reliability, jackknife", "ICC = 0.5, 4 draws", of_draws, (0.90, 0.96)),
+    covers("split_half, jackknife", "0.8, 4 repeats, 10 places", of_halves, (0.95, 0.99), n=2000),
+    covers(
         "noise_ceiling, jackknife", "0.8, 4 repeats, 10 places", of_ceiling, (0.90, 0.96), n=2000
     ),
 )
-FULL = (_covers("mixed, interval", "difference, 8 draws", of_mixed),)
+FULL = (covers("mixed, interval", "difference, 8 draws", of_mixed),)

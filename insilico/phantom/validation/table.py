@@ -12,6 +12,9 @@ from insilico.errors import ParameterError
 from insilico.phantom.validation.check import Check
 from insilico.step import generator
 
+FEW = 500
+"""Experiments below which a test that is wrong twice too often may pass unseen."""
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -134,6 +137,19 @@ def written(made: Sequence[Row]) -> str:
         own = [row for row in made if row.check.group == group]
         lines += [f"**{group}**", "", *_GROUPS[group], *(_line(row) for row in own), ""]
     return "\n".join(lines)
+
+
+def caution(made: Sequence[Row]) -> str:
+    """Say how wrong a test may be and still pass, where experiments were few; else nothing."""
+    tests = [row for row in made if row.check.group == "false positives" and row.n < FEW]
+    if not tests:
+        return ""
+    row = max(tests, key=lambda row: max(row.band[1], row.allowed[1]) / row.n)
+    most = max(row.band[1], row.allowed[1]) / row.n
+    return (
+        f"caution: only {row.n} experiments of '{row.check.name}': it would pass with up to "
+        f"{_percent(most)} % false positives, so 'holds' says little; {FEW} or more say something"
+    )
 
 
 _HEAD = "| {} | simulated | n | found | rate | fits | stated | verdict |"
