@@ -143,17 +143,6 @@ def tested(
     return rows
 
 
-def holm(p: np.ndarray) -> np.ndarray:
-    """Correct p (contrast, metric) over contrasts by Holm's method (1979); NaN stays out."""
-    order = np.argsort(p, axis=0)  # NaN comes last
-    many = np.isfinite(p).sum(0)
-    left = np.maximum(many - np.arange(len(p))[:, None], 1)
-    ranked = np.maximum.accumulate(np.take_along_axis(p, order, 0) * left, axis=0)
-    found = np.empty_like(ranked)
-    np.put_along_axis(found, order, np.minimum(ranked, 1), 0)
-    return found
-
-
 def labelled(
     rows: Mapping[str, Any],
     contrasts: Sequence[str],

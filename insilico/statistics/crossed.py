@@ -65,13 +65,3 @@ def crossed(values: np.ndarray) -> Crossed:
         freedom = total**2 / (stimulus**2 / (n - 1) + wobble)
     freedom = np.where(total > 0, freedom, n - 1)
     return Crossed(mean, np.sqrt(total / (n * draws)), freedom)
-
-
-def holm(p: np.ndarray) -> np.ndarray:
-    """Return p (contrast, ...) corrected over contrasts by Holm's step-down."""
-    order = np.argsort(p, axis=0)
-    steps = np.arange(len(p), 0, -1).reshape(-1, *[1] * (p.ndim - 1))
-    raised = np.minimum(np.maximum.accumulate(np.take_along_axis(p, order, 0) * steps, axis=0), 1)
-    result = np.empty_like(raised)
-    np.put_along_axis(result, order, raised, 0)
-    return result

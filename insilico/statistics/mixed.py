@@ -11,12 +11,12 @@ import xarray as xr
 from insilico.errors import ParameterError
 from insilico.statistics.contrasts import (
     effects,
-    holm,
     labelled,
     regions_of,
     require_conditions,
     upward,
 )
+from insilico.statistics.multiplicity import holm
 from insilico.statistics.reml import Design, Likelihood, design
 from insilico.step import Step
 

@@ -1,4 +1,4 @@
-"""False discovery rate over maps and tables that hold NaN."""
+"""False discovery rate, and Holm's method, over maps and tables that hold NaN."""
 
 from __future__ import annotations
 
@@ -39,4 +39,15 @@ def adjusted(p: np.ndarray, method: Literal["bh", "by"] = "bh") -> np.ndarray:
     found = np.full(p.shape, np.nan)
     if known.any():
         found[known] = false_discovery_control(p[known], method=method)
+    return found
+
+
+def holm(p: np.ndarray) -> np.ndarray:
+    """Return p (contrast, ...) corrected over contrasts by Holm's method (1979); NaN stays out."""
+    order = np.argsort(p, axis=0)  # NaN comes last
+    ranks = np.arange(len(p)).reshape(-1, *[1] * (p.ndim - 1))
+    left = np.maximum(np.isfinite(p).sum(0) - ranks, 1)
+    ranked = np.maximum.accumulate(np.take_along_axis(p, order, 0) * left, axis=0)
+    found = np.empty_like(ranked)
+    np.put_along_axis(found, order, np.minimum(ranked, 1), 0)
     return found

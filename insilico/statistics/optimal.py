@@ -16,7 +16,7 @@ from insilico.errors import SchemaError, listed
 from insilico.schema import check
 from insilico.spaces import atlases, regions
 from insilico.statistics.attainable import of_draws
-from insilico.statistics.contrasts import holm
+from insilico.statistics.multiplicity import holm
 from insilico.statistics.picks import pick_test
 from insilico.step import Step, generator
 

@@ -10,8 +10,9 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from insilico.errors import SchemaError
 from insilico.statistics.attainable import of_flips
-from insilico.statistics.contrasts import effects, holm, labelled, regions_of, require_conditions
+from insilico.statistics.contrasts import effects, labelled, regions_of, require_conditions
 from insilico.statistics.flips import sign_flip_test, told
+from insilico.statistics.multiplicity import holm
 from insilico.step import Step, generator
 
 GRID = 4001

@@ -12,7 +12,8 @@ from pydantic import Field
 from insilico.errors import ParameterError, SchemaError, listed
 from insilico.schema import check
 from insilico.statistics.contrasts import chance_levels
-from insilico.statistics.crossed import crossed, holm
+from insilico.statistics.crossed import crossed
+from insilico.statistics.multiplicity import holm
 from insilico.statistics.paired import require_conditions
 from insilico.step import Step
 

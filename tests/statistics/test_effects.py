@@ -12,9 +12,9 @@ from statsmodels.stats.weightstats import ttost_paired
 from insilico.errors import ParameterError, SchemaError
 from insilico.statistics import KINDS
 from insilico.statistics.attainable import of_flips
-from insilico.statistics.contrasts import holm
 from insilico.statistics.effects import d_z, d_z_interval, equivalence
 from insilico.statistics.flips import signs
+from insilico.statistics.multiplicity import holm
 from insilico.statistics.paired import Paired
 
 
