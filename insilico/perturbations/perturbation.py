@@ -11,6 +11,7 @@ from pydantic import Field, NonNegativeInt
 from insilico.errors import ParameterError, SpaceError
 from insilico.schema import LESION, check, place_of, require_varying
 from insilico.spaces import atlases, controls, fsaverage5, regions
+from insilico.spaces.ground import ground_of
 from insilico.step import Step
 
 CHANGE = "A change here is made to what is read out; nothing propagates to other areas."
@@ -26,8 +27,8 @@ class Perturbation(Step):
     atlas : str, optional
         Atlas of the names that carry none.
     control : {"vertices", "patch", "spin", "leverage"}, optional
-        Act instead on as much cortex elsewhere, see `insilico.spaces.controls`; `control_index`
-        counts the controls. They lie on fsaverage5: responses in voxels have none.
+        Act instead on as much elsewhere, see `insilico.spaces.controls`; `control_index` counts
+        the controls. The last two need fsaverage5; the others lie in voxels too.
     overlap : float
         Largest share of the region that a control may hold.
     seed : int
@@ -127,14 +128,15 @@ class Perturbation(Step):
         region = self.target(response)
         if self.control is None:
             return region, {"control": "none"}
-        if response is not None and response.attrs["space"] != "fsaverage5":
-            raise SpaceError(
-                f"{self.kind}: controls are matched on fsaverage5; this response lies in "
-                f"{response.attrs['space']}: perturb before the adapter, or set no control"
-            )
         known = None if leverage is None else leverage["leverage"].values
         found = controls.control(
-            self.control, region, self.control_index, self.seed, self.overlap, known
+            self.control,
+            region,
+            self.control_index,
+            self.seed,
+            self.overlap,
+            known,
+            ground_of(response),
         )
         about: dict[str, Any] = {
             "control": f"{self.control} {self.control_index}",

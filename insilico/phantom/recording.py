@@ -44,6 +44,10 @@ class PhantomRecording(Step):
         """Return the spaces in which there are responses."""
         return ("voxels", "fsaverage5")
 
+    def places(self) -> xr.Dataset:
+        """Return where its responses lie, before there are any: a dataset without bold."""
+        return xr.Dataset(coords=self._places(Cohort(seed=self.seed))[2], attrs=self._attrs())
+
     def __call__(self, stimuli: xr.Dataset) -> xr.Dataset:
         """Return the subject's measured responses to phantom stimuli."""
         check_phantom(check(stimuli, "stimuli"))

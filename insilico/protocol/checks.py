@@ -34,6 +34,7 @@ from insilico.protocol.steps import (
     kinds,
 )
 from insilico.scores.settings import expanded
+from insilico.spaces.controls import in_voxels
 
 CONDITION_FIELDS = ("of", "against", "control", "reference")
 
@@ -188,8 +189,8 @@ def _refit(protocol: Protocol, name: str, spec: dict[str, Any], loc: Loc) -> Ite
         yield (*loc, "refit"), f"met {spec['refit']!r}; allowed: true or false"
     elif spec.get("refit") and not fitted:
         yield (*loc, "refit"), "no adapter is fitted here: add 'adapter', or leave it out"
-    if spec.get("control") and condition.source == "recording":
-        message = "controls are matched on fsaverage5: perturb a synthetic response, or set none"
+    measured = condition.source == "recording"
+    if measured and (message := in_voxels(str(spec.get("control")))):
         yield (*loc, "control"), message
     elif spec.get("control") == "leverage" and not fitted:
         message = "leverage is matched in an adapter that is fitted here: add 'adapter'"

@@ -8,20 +8,26 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Any, cast
 
+import xarray as xr
+
 from insilico.errors import InsilicoError, listed
 from insilico.job import Job, walk
 from insilico.protocol.branches import Plan
 from insilico.protocol.document import Loc
-from insilico.protocol.expand import changed
+from insilico.protocol.expand import Row, changed
 from insilico.protocol.first import First
 from insilico.protocol.model import Protocol
 from insilico.protocol.plan import plan
 from insilico.protocol.steps import Complaint, build
+from insilico.schema import canonical
 
 PAIRS = (
     "; an adapter is fitted on the encoder's responses to 'training': add them to the file, or "
     "name who predicts them, such as adapter: {encoder: {kind: mary_nano}}"
 )
+
+RECORDED = "recording"
+"""The source of conditions of measured responses, which lie in voxels."""
 
 
 def planned(protocol: Protocol) -> Iterator[Complaint]:
@@ -47,15 +53,28 @@ def planned(protocol: Protocol) -> Iterator[Complaint]:
 
 def _controls(work: Plan) -> Iterator[Complaint]:
     """Yield regions whose first control does not fit; one matched in a fit is known only later."""
+    known: dict[str, xr.Dataset | None] = {}
     for row in (branch.row for branch in work.branches):
         perturb = row.perturb or {}
         if row.control == 0 and perturb["control"] != "leverage":
             step: Any = build("perturb", perturb, work.protocol.seed)
             try:
-                if hasattr(step, "mask"):
-                    step.mask()
+                places = _places(row, known)
+                if hasattr(step, "mask") and (places is not None or row.source != RECORDED):
+                    step.mask(places)
             except InsilicoError as error:
                 yield ("conditions", row.base, "perturb", "control"), f"{row.name}: {error}"
+
+
+def _places(row: Row, known: dict[str, xr.Dataset | None]) -> xr.Dataset | None:
+    """Return the voxels of a measured condition, where its recording knows them ahead."""
+    if row.source != RECORDED:
+        return None
+    recording: Any = build("recording", {**row.chain["recording"], "space": "voxels"})
+    name = canonical(recording.identity())
+    if name not in known:
+        known[name] = recording.places() if hasattr(recording, "places") else None
+    return known[name]
 
 
 def _shown(job: Job) -> Collection[str] | None:

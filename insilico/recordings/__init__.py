@@ -1,7 +1,8 @@
 """Measured responses: stimuli -> response.
 
 A recording has the fields `space` ("voxels" or "fsaverage5") and `repeats` ("mean" or "keep"),
-which a plan sets, and `spaces()`, which says where it has responses at all.
+which a plan sets, and `spaces()`, which says where it has responses at all. One that knows its
+voxels ahead of any work has `places()`.
 """
 
 from __future__ import annotations

@@ -80,6 +80,11 @@ class MindEye2Betas(Step):
             "mask": stamp([tree.roi("nsdgeneral")]),
         }
 
+    def places(self) -> xr.Dataset:
+        """Return where its responses lie; the mask and the regions' files are read, no beta is."""
+        tree = Tree(nsd_root(self.nsd), self.subject)
+        return xr.Dataset(coords=voxel_coordinates(tree)[0], attrs={"space": tree.space})
+
     def __call__(self, stimuli: xr.Dataset) -> xr.Dataset:
         """Return the subject's responses to pictures of NSD, ([repeat,] stimulus, voxel)."""
         ids = [str(label) for label in check(stimuli, "stimuli")["stimulus"].values]

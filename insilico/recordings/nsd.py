@@ -178,6 +178,11 @@ class NSD(Step):
         attrs = {**self._attrs(tree), **said, **_lacking(without, asked)}
         return check(response.assign_attrs(attrs), "response")
 
+    def places(self) -> xr.Dataset:
+        """Return where its responses lie; the mask and the regions' files are read, no beta is."""
+        tree = self.tree()
+        return xr.Dataset(coords=self._places(tree)[1], attrs=self._attrs(tree))
+
     def measures(self, ids: Collection[str]) -> None:
         """Raise if stimuli were not shown as asked, or files of their trials cannot be read.
 

@@ -95,14 +95,19 @@ def areas() -> np.ndarray:
 @cache
 def neighbours() -> csr_array:
     """Return the edges of the mesh, weighted by their length on the pial surface in mm."""
-    from scipy.sparse import coo_array
-
     coordinates, faces = mesh("pial")
     pairs = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    return edges(pairs, coordinates)
+
+
+def edges(pairs: np.ndarray, coordinates: np.ndarray) -> csr_array:
+    """Return a graph of pairs (edge, 2) of places, in any order, weighted by their distance."""
+    from scipy.sparse import coo_array
+
     pairs = np.unique(np.sort(pairs, axis=1), axis=0)
     length = np.linalg.norm(coordinates[pairs[:, 0]] - coordinates[pairs[:, 1]], axis=1)
     rows, columns = np.concatenate([pairs, pairs[:, ::-1]]).T
-    shape = (N_VERTICES, N_VERTICES)
+    shape = (len(coordinates), len(coordinates))
     return coo_array((np.tile(length.astype(float), 2), (rows, columns)), shape=shape).tocsr()
 
 

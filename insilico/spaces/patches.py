@@ -1,7 +1,7 @@
-"""Contiguous control patches: pieces of cortex as large as a region's components, but elsewhere.
+"""Contiguous control patches: pieces of a ground as large as a region's components, but elsewhere.
 
-For each connected component of the region a patch grows geodesically from a random vertex of the
-same hemisphere until it has exactly as many vertices. The pieces keep one vertex's distance from
+For each connected component of the region a patch grows geodesically from a random place of the
+same hemisphere until it has exactly as many places. The pieces keep one place's distance from
 one another and from the medial wall, so that the patch has as many components as the region, of
 the same sizes. In sum it agrees with the region in a measure: area within 5 %, or leverage in the
 adapter within 10 %.
@@ -15,7 +15,7 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components, dijkstra
 
-from insilico.spaces import fsaverage5
+from insilico.spaces.ground import Ground
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class Match:
 
     Attributes
     ----------
-    measure : float64, (20484,)
-        Summed over vertices: area in mm², or leverage.
+    measure : float64, (place,)
+        Summed over places: area in mm², or leverage.
     tolerance : float
         Share of the region's sum.
     tries, arrangements : int
@@ -38,61 +38,50 @@ class Match:
     arrangements: int = 10
 
 
-def components(mask: np.ndarray) -> list[np.ndarray]:
-    """Return the connected components of a mask of vertices, largest first, as vertex indices."""
-    kept = np.flatnonzero(mask)
-    count, piece = connected_components(fsaverage5.neighbours()[kept][:, kept], directed=False)
-    return sorted((kept[piece == k] for k in range(count)), key=lambda part: (-len(part), part[0]))
-
-
-def widened(mask: np.ndarray) -> np.ndarray:
-    """Return a mask with the vertices next to it."""
-    return mask | (fsaverage5.neighbours() @ mask.astype(float) > 0)
-
-
-def largest_piece(free: np.ndarray, hemi: str) -> int:
-    """Return how many vertices the largest connected piece of a mask has in a hemisphere."""
-    parts = components(free & (fsaverage5.hemisphere() == hemi))
-    return len(parts[0]) if parts else 0
-
-
 def patch(
-    mask: np.ndarray, avoid: np.ndarray, budget: int, match: Match, rng: np.random.Generator
+    ground: Ground,
+    mask: np.ndarray,
+    avoid: np.ndarray,
+    budget: int,
+    match: Match,
+    rng: np.random.Generator,
 ) -> np.ndarray | None:
     """Place one piece for each component, largest first; None if they do not fit.
 
     Parameters
     ----------
-    mask : bool (20484,)
+    ground : Ground
+    mask : bool (place,)
         The region.
-    avoid : bool (20484,)
-        Other vertices that the patch must not hold.
+    avoid : bool (place,)
+        Other places that the patch must not hold.
     budget : int
-        Vertices of the region that it may hold.
+        Places of the region that it may hold.
     match : Match
     rng : numpy.random.Generator
     """
     measure, made = match.measure, np.zeros_like(mask)
-    taken = widened(fsaverage5.medial_wall()) | avoid
+    taken = ground.widened(ground.barred) | avoid
     total = left = measure[mask].sum()
-    for component in components(mask):
+    for component in ground.components(mask):
         share = measure[component].sum() / left if left > 0 else 0.0
         left -= measure[component].sum()
         wanted = share * (total - measure[made].sum())  # makes up for earlier pieces
         allowed = max(match.tolerance / 2 * wanted, match.tolerance / 100 * total)
         free = ~(taken | mask) if budget <= made[mask].sum() else ~taken
-        grown = _grown(component, (wanted, allowed), free, match, rng)
+        grown = _grown(ground, component, (wanted, allowed), free, match, rng)
         if grown is None:
             return None
         piece = np.zeros_like(mask)
         piece[grown] = True
-        made, taken = made | piece, taken | widened(piece)
+        made, taken = made | piece, taken | ground.widened(piece)
     if made[mask].sum() > budget:
         return None
     return made if abs(measure[made].sum() - total) <= match.tolerance * total else None
 
 
 def _grown(
+    ground: Ground,
     component: np.ndarray,
     wanted: tuple[float, float],
     free: np.ndarray,
@@ -100,10 +89,10 @@ def _grown(
     rng: np.random.Generator,
 ) -> np.ndarray | None:
     """Return a disc of as many vertices: the first of the sum (wanted, error allowed), or near."""
-    pool = np.flatnonzero(free & (fsaverage5.hemisphere() == fsaverage5.hemisphere()[component[0]]))
+    pool = np.flatnonzero(free & (ground.hemi == ground.hemi[component[0]]))
     if len(pool) < len(component):
         return None
-    inner, best = fsaverage5.neighbours()[pool][:, pool], None
+    inner, best = ground.neighbours[pool][:, pool], None
     piece = connected_components(inner, directed=False)[1]
     roomy = np.flatnonzero(np.bincount(piece)[piece] >= len(component))
     for start in rng.permutation(roomy)[: match.tries]:
@@ -117,8 +106,8 @@ def _grown(
 
 
 def _disc(graph: csr_array, start: int, n: int) -> np.ndarray:
-    """Return the `n` vertices nearest to `start` along the mesh."""
-    limit = 6.0 * np.sqrt(n) + 12.0  # mm: reaches n vertices of a compact patch, and some more
+    """Return the `n` places nearest to `start` along the graph."""
+    limit = 6.0 * np.sqrt(n) + 12.0  # mm: reaches n places of a compact patch, and some more
     distance = dijkstra(graph, directed=False, indices=start, limit=limit)
     if np.isfinite(distance).sum() < n:
         distance = dijkstra(graph, directed=False, indices=start)
