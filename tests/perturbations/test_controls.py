@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 import numpy as np
 import pytest
 from made_cortex import respond, voxels
@@ -13,10 +15,21 @@ from insilico.perturbations.leverage import Leverage
 from insilico.spaces import fsaverage5
 from insilico.spaces.atlases import load
 from insilico.spaces.controls import control
-from insilico.spaces.patches import components
+from insilico.spaces.ground import surface
 from insilico.spaces.regions import mask
 
 LEFT = fsaverage5.hemisphere() == "L"
+components = surface().components
+GOLDEN = {  # of the masks as they were before voxels had controls
+    ("vertices", "phantom7:Limbic", 0, 7, 0.0): "3f172ce750d78a2a",
+    ("vertices", "phantom7:Default", 2, 7, 0.0): "7b4d1e6d5c3c873d",
+    ("patch", "phantom7:Limbic", 0, 7, 0.0): "f3bb8670e7351b5a",
+    ("patch", "phantom7:Limbic", 1, 7, 0.0): "c38bdd2ac624a844",
+    ("patch", "phantom7:DorsAttn", 0, 3, 0.3): "8291da4fdbcb321c",
+    ("spin", "phantom7:Vis & lh", 0, 7, 0.0): "9965e2c1f7c7ad5f",
+    ("spin", "phantom7:DorsAttn", 0, 7, 0.3): "90ac02624018c429",
+    ("leverage", "phantom7:DorsAttn & lh", 0, 7, 0.0): "4fea4372b76b5c86",
+}
 
 
 def uneven():
@@ -24,6 +37,14 @@ def uneven():
     back = fsaverage5.mesh()[0][:, 1] < -20
     drawn = np.random.default_rng(0).gamma(4.0, 1.0, fsaverage5.N_VERTICES)
     return drawn * np.where(back, 3.0, 1.0) * ~fsaverage5.medial_wall()
+
+
+@pytest.mark.parametrize(("asked", "digest"), GOLDEN.items(), ids=lambda x: "".join(map(str, x)))
+def test_controls_on_the_surface_stay_what_they_were(asked, digest):
+    kind, region, index, seed, overlap = asked
+    leverage = uneven() if kind == "leverage" else None
+    found = control(kind, mask(region), index, seed, overlap, leverage)
+    assert sha256(found.mask.tobytes()).hexdigest()[:16] == digest
 
 
 def require_matched(found, region):
@@ -144,11 +165,12 @@ def test_leverage_that_no_patch_has_is_an_error():
         control("leverage", target, 0, 7, leverage=leverage)
 
 
-def test_leverage_must_be_given_and_voxels_have_no_controls(response):
+def test_leverage_must_be_given_and_needs_the_surface_as_spins_do(response):
     with pytest.raises(ParameterError, match="needs each vertex's leverage"):
         Ablate(region="phantom7:Vis", fill="zero", control="leverage")(response)
-    with pytest.raises(SpaceError, match="controls are matched on fsaverage5"):
-        Ablate(region="roi:V1", fill="zero", control="patch")(voxels(3, 1))
+    for kind, why in (("spin", "turns the sphere"), ("leverage", "what the adapter takes")):
+        with pytest.raises(SpaceError, match=f"'{kind}' .*{why}.*in voxels use control: patch"):
+            Ablate(region="roi:V1", fill="zero", control=kind)(voxels(3, 1))
 
 
 def test_leverage_is_squared_weight_times_variance():

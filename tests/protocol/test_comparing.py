@@ -66,6 +66,26 @@ def test_a_control_that_repeats_its_lesion_elsewhere_is_right(study):
     assert said(study) == []
 
 
+def test_a_control_in_voxels_repeats_the_lesion_of_a_measured_response(study):
+    perturb = {"kind": "ablate", "atlas": "areas", "region": ["V1", "place"]}
+    raised = {"kind": "stimulate", "atlas": "areas", "region": ["V1"], "dose": [4, 8]}
+    measured = {"source": "recording"}
+    conditions = {
+        "there": measured,
+        "lost there": {**measured, "perturb": perturb},
+        "elsewhere": {**measured, "perturb": {**perturb, "control": "patch", "n": 2}},
+        "raised there": {**measured, "perturb": raised},
+        "raised elsewhere": {**measured, "perturb": {**raised, "control": "vertices"}},
+    }
+    lost = {"kind": "paired", "of": "lost there", "against": "there", "control": "elsewhere"}
+    doses = {"kind": "dose_response", "of": "raised there", "control": "raised elsewhere"}
+    changes = {f"conditions.{name}": spec for name, spec in conditions.items()}
+    changes |= {"statistics.lost": lost, "statistics.doses": doses}
+    assert mistakes(study, changes) == []
+    (line,) = mistakes(study, {**changes, "statistics.lost.control": "patch"})
+    assert "'patch' is no control of 'lost there': source is encoder, not recording" in line
+
+
 @pytest.mark.parametrize(
     ("control", "message"),
     [

@@ -223,8 +223,16 @@ MISTAKES = {
     ),
     "refit is no number": ("{kind: ablate, region: cortex, refit: 1}", "met 1; allowed: true or"),
     "control of a measured response": (
-        "{kind: ablate, region: 'roi:V1', control: patch}, source: recording",
-        "controls are matched on fsaverage5: perturb a synthetic response",
+        "{kind: ablate, region: 'roi:V1', control: spin}, source: recording",
+        "control: control 'spin' turns the sphere of fsaverage5; in voxels use control: patch",
+    ),
+    "leverage of a measured response": (
+        "{kind: ablate, region: 'roi:V1', control: leverage}, source: recording",
+        "control 'leverage' is matched in what the adapter takes.*in voxels use control: patch",
+    ),
+    "control that cannot fit in voxels": (
+        "{kind: ablate, region: ['cortex - roi:V4'], control: patch, n: 2}, source: recording",
+        "other.perturb.control: .*no control 'patch' of 4203 voxels .*has [0-9]+ left and",
     ),
     "control that cannot fit": (
         "{kind: ablate, region: ['~phantom7:Limbic'], control: patch, n: 2}",
@@ -276,3 +284,25 @@ def test_perturbations_go_by_the_chain_in_python_too(monkeypatch):
     shown = sample("response", 4)
     swapped = perturb(shown, kind="swap", region="cortex")
     assert sorted(swapped["partner"].values) == sorted(shown["stimulus"].values)
+
+
+def test_a_measured_response_has_its_control_in_the_chain():
+    from insilico.chain import load_chain
+
+    chain = load_chain("phantom", seed=3, set={"adapter.pairs": 12})
+    recorded = chain.record(chain.stimuli(split="test", n=3))
+    lesion = {"atlas": "areas", "region": "V1", "fill": "mean"}
+    region = chain.ablate(recorded, **lesion)
+    elsewhere = chain.ablate(recorded, **lesion, control="patch", control_index=1)
+    changed, other = (
+        (r["bold"] != recorded["bold"]).any(("repeat", "stimulus")).values
+        for r in (region, elsewhere)
+    )
+    right = recorded["hemi"].values == "R"
+    assert not (changed & other).any()
+    assert [(changed & side).sum() for side in (right, ~right)] == [
+        (other & side).sum() for side in (right, ~right)
+    ]
+    assert elsewhere.attrs["control"] == "patch 1"
+    with pytest.raises(ProtocolError, match="leverage"):
+        chain.ablate(recorded, **lesion, control="leverage")

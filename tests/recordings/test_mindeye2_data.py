@@ -37,6 +37,8 @@ def test_rows_are_the_trials_of_the_tars(files):
     np.testing.assert_allclose(response["bold"], wanted, atol=1e-6)
     assert (response["voxel"].values == np.flatnonzero(mini.mask == 1)).all()
     assert "floc-faces" in response.coords
+    ahead = step(files).places()
+    assert ahead.coords.to_dataset().equals(response.coords.to_dataset().drop_dims("stimulus"))
 
 
 def test_repeats_are_padded_as_in_inference(files):

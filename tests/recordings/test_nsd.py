@@ -275,6 +275,28 @@ def test_a_region_of_nsd_can_be_ablated(mini):
         Ablate(atlas="floc-faces", region="FFA-9", fill="zero")(response)
 
 
+def test_places_are_known_without_betas(fresh):
+    response = step(fresh)(shown(np.unique(fresh.pictures())[:3]))
+    for file in fresh.betas().iterdir():
+        file.unlink()
+    ahead = step(fresh).places()
+    assert ahead.equals(response.coords.to_dataset().drop_dims("stimulus"))
+    assert ahead.attrs["space"] == response.attrs["space"]
+
+
+def test_a_lesion_of_nsd_has_a_matched_control(mini):
+    response = step(mini)(shown(np.unique(mini.pictures())[:5]))
+    region = {"region": "floc-faces:FFA-1", "fill": "zero", "seed": 1}
+    hit, other = (
+        (Ablate(**region, control=control)(response)["bold"].values == 0).all(0)
+        for control in (None, "patch")
+    )
+    right = response["hemi"].values == "R"
+    assert not (hit & other).any()
+    assert (hit & right).sum() == (other & right).sum()
+    assert hit.sum() == other.sum() > 0
+
+
 def test_regions_of_a_hemisphere_each_are_joined(fresh):
     whole = step(fresh)(shown(fresh.pictures()[:2]))["floc-faces"].values
     labels = fresh.labels["floc-faces"]
