@@ -90,15 +90,22 @@ def control(
     Raises
     ------
     RegionError
-        If no such control fits; the message says how large the largest is.
+        If the region is empty, or no such control fits; the message says how large the largest is.
     ParameterError
         If leverage is needed and not given.
     SpaceError
-        If this kind needs the surface.
+        If this kind needs the surface, or the region lies elsewhere.
     """
     ground = ground or surface()
     if ground is not surface() and kind in ON_SURFACE:
         raise SpaceError(in_voxels(kind))
+    if len(mask) != len(ground.hemi):
+        raise SpaceError(
+            f"a region of {len(mask)} places, and {len(ground.hemi)} {ground.noun} to control it "
+            "in; for a region of a response give ground=ground_of(response)"
+        )
+    if not np.any(mask):
+        raise RegionError("the region is empty: there is nothing to control for")
     if kind == "leverage" and leverage is None:
         raise ParameterError(
             "control 'leverage' needs each vertex's leverage in the fitted adapter "

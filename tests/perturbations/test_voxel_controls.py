@@ -146,6 +146,16 @@ def test_a_patch_that_cannot_fit_says_how_large_the_largest_is(sheets):
         control("patch", region, 0, 7, ground=ground_of(sheets))
 
 
+def test_a_region_that_is_empty_or_lies_elsewhere_is_refused(sheets):
+    region = mask("roi:V1", of=sheets)
+    with pytest.raises(RegionError, match="the region is empty"):
+        control("patch", region & ~region, 0, 7, ground=ground_of(sheets))
+    with pytest.raises(SpaceError, match="1728 places, and 20484 vertices .*ground_of"):
+        control("patch", region, 0, 7)
+    with pytest.raises(RegionError, match="holds no"):
+        Ablate(region="roi:V1 & roi:V2", fill="zero", control="patch")(sheets)
+
+
 @pytest.mark.parametrize("kind", ["vertices", "patch"])
 def test_every_step_acts_on_the_control(sheets, kind):
     region = mask("roi:V1", of=sheets)

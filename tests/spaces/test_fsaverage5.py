@@ -39,10 +39,10 @@ def test_areas_sum_to_the_surface():
 
 
 def test_medial_wall_is_one_medial_piece_a_hemisphere():
-    from insilico.spaces.patches import components
+    from insilico.spaces.ground import surface
 
     wall = fsaverage5.medial_wall()
-    pieces = components(wall)
+    pieces = surface().components(wall)
     assert len(pieces) == 2
     assert 700 < min(map(len, pieces)) <= max(map(len, pieces)) < 950
     assert np.abs(fsaverage5.mesh("white")[0][wall, 0]).max() < 45
