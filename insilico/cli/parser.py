@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -146,7 +147,8 @@ def _add_validate(into: Any) -> None:
     names = "checks, by name or its first word (all)"
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help=names)
     parser.add_argument("--n", type=_count, help="experiments of each check (its own number)")
-    parser.add_argument("--jobs", type=_count, default=1, metavar="N", help="processes (1)")
+    cores = os.cpu_count() or 1
+    parser.add_argument("--jobs", type=_count, default=cores, metavar="N", help="processes (cores)")
     parser.add_argument("--seed", type=int, default=0)
     where = "page (.md) or batches (.csv); what its .csv holds is not done again"
     parser.add_argument("--out", type=Path, metavar="FILE", help=where)

@@ -115,7 +115,7 @@ def _batches(
 ) -> Iterator[Batch]:
     from insilico.phantom.validation.table import experiments
 
-    if jobs == 1:
+    if min(jobs, len(left)) <= 1:
         for check, number, count in left:
             yield experiments(check, table, seed, number, count)
         return

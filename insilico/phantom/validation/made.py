@@ -82,13 +82,40 @@ def field(where: Places, rng: np.random.Generator, width: float, waves: int = WA
     waves : int
         Of random direction and length, whose sum it is.
     """
-    at = np.arange(len(where)) if where.kind == "vertex" else where.middle
-    sphere, made = np.concatenate([spins.sphere("L"), spins.sphere("R")])[at], np.empty(len(where))
+    sphere, made = _on_sphere(where), np.empty(len(where))
     for hemi in "LR":
         bent = rng.standard_normal((3, waves)) / width
         own = where.hemi == hemi
         made[own] = np.cos(sphere[own] @ bent + rng.uniform(0, 2 * np.pi, waves)).sum(1)
     return made
+
+
+def spread(where: Places, rng: np.random.Generator, ratio: float, width: float = 0.4) -> np.ndarray:
+    """Return a field whose spread grows `ratio`-fold from the back of the brain to its front."""
+    return ratio ** _forward(where) * field(where, rng, width)
+
+
+def smoother(
+    where: Places, rng: np.random.Generator, ratio: float, width: float = 0.4
+) -> np.ndarray:
+    """Return a field whose width grows `ratio`-fold from the back of the brain to its front.
+
+    At the middle of the way it is a mixture of a rough and a smooth field; its spread is even.
+    """
+    rough, smooth = (field(where, rng, width * ratio**power) for power in (-0.5, 0.5))
+    share = _forward(where)
+    return np.sqrt(1 - share) * rough + np.sqrt(share) * smooth
+
+
+def _forward(where: Places) -> np.ndarray:
+    """Return how far in front a place lies on its sphere, from 0 to 1."""
+    return (1 + _on_sphere(where)[:, 1]) / 2
+
+
+def _on_sphere(where: Places) -> np.ndarray:
+    """Return each place on the unit sphere of its hemisphere; of a parcel, its middle."""
+    at = np.arange(len(where)) if where.kind == "vertex" else where.middle
+    return np.concatenate([spins.sphere("L"), spins.sphere("R")])[at]
 
 
 def response(bold: np.ndarray, **coords: Sequence[object]) -> xr.Dataset:

@@ -89,6 +89,8 @@ def remaining(
 ) -> list[tuple[Check, int, int]]:
     """Return what is left to do: check, number of the batch, its experiments.
 
+    All rows grow alike, so that a table that is stopped early has something of each.
+
     Raises
     ------
     ParameterError
@@ -106,7 +108,7 @@ def remaining(
                     f"{check.name}: batch {batch} was done with {have} experiments, {count} are "
                     "asked for; name another --out, or add --overwrite"
                 )
-    return left
+    return sorted(left, key=lambda one: one[1] / len(parts(one[0], n)))
 
 
 def experiments(check: Check, table: str, seed: int, batch: int, count: int) -> Batch:
