@@ -135,6 +135,7 @@ def _place(out: str | Path | None, file: str | Path, work: Plan) -> Path:
 def _write(folder: Folder, work: Plan, store: Store, outcome: Outcome, source: str) -> str:
     """Write all outputs and return the summary."""
     from insilico.report.drawn import draw
+    from insilico.report.methods import methods
     from insilico.report.nouns import Assembly, table
     from insilico.report.summary import summary
     from insilico.run.portable import portable
@@ -154,7 +155,9 @@ def _write(folder: Folder, work: Plan, store: Store, outcome: Outcome, source: s
     names += figures
     text = summary(work, nouns, outcome.failures)
     folder.text("summary.txt", text)
-    folder.finish(work.key, [*names, "summary.txt"], complete=not outcome.failures)
+    folder.text("methods.txt", methods(work, nouns))
+    names += ["summary.txt", "methods.txt"]
+    folder.finish(work.key, names, complete=not outcome.failures)
     return text
 
 

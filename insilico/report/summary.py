@@ -42,8 +42,7 @@ def summary(plan: Plan, nouns: Mapping[str, xr.Dataset], failures: Mapping[str, 
 def _head(plan: Plan, nouns: Mapping[str, xr.Dataset]) -> list[str]:
     title = plan.protocol.title
     lines = [title, "=" * len(title)]
-    sources = {str(noun.attrs["source"]) for noun in nouns.values() if "source" in noun.attrs}
-    if any("phantom" in source or "simulated" in source for source in sources):
+    if simulated(nouns):
         lines.append("Simulated: these are responses of the phantom, not of a person's brain.")
     made = nouns["reconstruction"].attrs if "reconstruction" in nouns else {}
     notes = [*plan.note.split("; "), *str(made.get("note", "")).split("; ")]
@@ -54,12 +53,18 @@ def _head(plan: Plan, nouns: Mapping[str, xr.Dataset]) -> list[str]:
     if stimuli is not None:
         shown = stimuli.sizes["stimulus"]
         if plan.branches:
-            lines.append(f"{shown} stimuli, {_counted(len(plan.branches), 'condition')}.")
+            lines.append(f"{shown} stimuli, {counted(len(plan.branches), 'condition')}.")
         elif _of_others(nouns, shown):
             lines.append("Nothing is decoded.")
         else:
             lines.append(f"{shown} stimuli, nothing is decoded.")
     return lines
+
+
+def simulated(nouns: Mapping[str, xr.Dataset]) -> bool:
+    """Return whether anything in a run comes from the phantom."""
+    sources = {str(noun.attrs["source"]) for noun in nouns.values() if "source" in noun.attrs}
+    return any("phantom" in source or "simulated" in source for source in sources)
 
 
 def _of_others(nouns: Mapping[str, xr.Dataset], shown: int) -> bool:
@@ -262,13 +267,14 @@ def _failed(failures: Mapping[str, Failure]) -> list[str]:
     for failure in failures.values():
         cause = (failure.job, failure.message)
         causes[cause] = causes.get(cause, 0) + 1
-    lines = [f"NOT COMPLETE: {_counted(len(failures), 'job')} gave no result"]
+    lines = [f"NOT COMPLETE: {counted(len(failures), 'job')} gave no result"]
     for (job, message), count in causes.items():
-        more = f" (and {_counted(count - 1, 'job')} behind it)" if count > 1 else ""
+        more = f" (and {counted(count - 1, 'job')} behind it)" if count > 1 else ""
         whole: Any = {"break_long_words": False, "break_on_hyphens": False}  # paths stay whole
         lines += wrap(f"{job}: {message}{more}", WIDTH, subsequent_indent="  ", **whole)
     return lines
 
 
-def _counted(n: int, what: str) -> str:
+def counted(n: int, what: str) -> str:
+    """Write a number and its noun."""
     return f"{n} {what}" if n == 1 else f"{n} {what}s"

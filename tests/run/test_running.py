@@ -155,8 +155,8 @@ def test_outputs_open_with_xarray_and_say_what_they_are(study, tmp_path):
     names = {path.name for path in results.folder.iterdir()}
     nouns = {"stimuli.nc", "response.nc", "reconstruction.nc", "score.nc"}
     estimates = {"estimate-accuracy.nc", "estimate-gap.nc", "estimates.csv"}
-    others = {"protocol.yaml", "summary.txt", "manifest.json", "toy_figure.pdf", "toy_figure.png"}
-    assert names == nouns | estimates | others
+    others = {"protocol.yaml", "summary.txt", "methods.txt", "manifest.json"}
+    assert names == nouns | estimates | others | {"toy_figure.pdf", "toy_figure.png"}
     for name in sorted(nouns | estimates - {"estimates.csv"}):
         with xr.open_dataset(results.folder / name, engine="h5netcdf") as opened:
             assert "phantom7 in place of yeo7" in opened.attrs["note"]

@@ -51,6 +51,30 @@ def test_the_folder_is_whole(results):
     assert expected <= names
 
 
+def test_the_methods_say_what_was_done_and_what_a_lesion_is(results):
+    said = " ".join((results.folder / "methods.txt").read_text().split())
+    assert "All responses are simulated" in said
+    assert "A lesion here takes information from the read-out; nothing propagates" in said
+    lesions = results.open("score")
+    for name in dict.fromkeys(lesions["name"].values):
+        assert f"Condition '{name}'." in said
+    for metric, what in zip(lesions["metric"].values, lesions["definition"].values, strict=True):
+        assert f"Score '{metric}'. {' '.join(str(what).split())}" in said
+    for path in results.folder.glob("estimate-*.nc"):
+        made = results.open(path.stem).attrs
+        told = said.partition(f"Statistic '{path.stem.removeprefix('estimate-')}'.")[2]
+        for key in ("test", "null", "correction", "interval"):
+            assert " ".join(str(made.get(key, "")).split()) in told
+
+
+def test_the_methods_name_no_stage_that_was_not_used(store, tmp_path):
+    out = tmp_path / "out"
+    isi.run("noise_ceiling", set={"stimuli.n": 8, "figures": []}, out=out, store=store)
+    said = (out / "methods.txt").read_text()
+    assert "Recording. phantom" in said
+    assert not any(word in said for word in ("Decoder.", "Adapter.", "Encoder."))
+
+
 @pytest.mark.parametrize("stem", ["stimuli", "response", "reconstruction", "score"])
 def test_nouns_open_with_xarray_and_say_what_they_are(results, stem):
     with xr.open_dataset(results.folder / f"{stem}.nc") as noun:
