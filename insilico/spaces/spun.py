@@ -64,16 +64,21 @@ def spun(
 @lru_cache(maxsize=1000)
 def rotated(seed: int, index: int, attempt: int) -> np.ndarray:
     """Return the vertex that each vertex takes its value from, int16 (20484,)."""
-    turn = _rotation(generator(seed, "spin control", index, attempt))
-    half = fsaverage5.N_HEMISPHERE
+    both = rotations(generator(seed, "spin control", index, attempt)).values()
     left, right = (
-        tree.query(points @ matrix, workers=1)[1]
-        for (tree, points), matrix in zip(_spheres(), (turn, MIRROR @ turn @ MIRROR), strict=True)
+        tree.query(points @ turn, workers=1)[1]
+        for (tree, points), turn in zip(_spheres(), both, strict=True)
     )
-    return np.concatenate([left, right + half]).astype(np.int16)
+    return np.concatenate([left, right + fsaverage5.N_HEMISPHERE]).astype(np.int16)
 
 
-def _rotation(rng: np.random.Generator) -> np.ndarray:
+def rotations(rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Return a rotation for each hemisphere, the right one's the mirror of the left one's."""
+    turn = rotation(rng)
+    return {"L": turn, "R": MIRROR @ turn @ MIRROR}
+
+
+def rotation(rng: np.random.Generator) -> np.ndarray:
     """Return a rotation drawn uniformly from SO(3), float64 (3, 3)."""
     q, r = np.linalg.qr(rng.standard_normal((3, 3)))
     q *= np.sign(np.diag(r))
@@ -84,6 +89,7 @@ def _rotation(rng: np.random.Generator) -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def _spheres() -> list[tuple[Any, np.ndarray]]:
+    """Return a tree of each hemisphere's vertices, and these; their radii differ a little."""
     from scipy.spatial import cKDTree
 
     sphere = fsaverage5.mesh("sphere")[0].astype(float)

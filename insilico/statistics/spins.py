@@ -16,20 +16,11 @@ from typing import Any
 import numpy as np
 
 from insilico.spaces import fsaverage5
+from insilico.spaces.spun import rotations
 from insilico.step import generator
 
-MIRROR = np.diag([-1.0, 1.0, 1.0])
 BLOCK = 100
 """Spins of one table that is kept, 4 MB."""
-
-
-def rotation(rng: np.random.Generator) -> np.ndarray:
-    """Return a rotation drawn uniformly from SO(3), float64 (3, 3)."""
-    q, r = np.linalg.qr(rng.standard_normal((3, 3)))
-    q *= np.sign(np.diag(r))
-    if np.linalg.det(q) < 0:
-        q[:, 0] *= -1
-    return q
 
 
 def turns(k: int, seed: int) -> dict[str, np.ndarray]:
@@ -37,8 +28,7 @@ def turns(k: int, seed: int) -> dict[str, np.ndarray]:
 
     It does not depend on how many are drawn.
     """
-    turn = rotation(generator(seed, "spin", k))
-    return {"L": turn, "R": MIRROR @ turn @ MIRROR}
+    return rotations(generator(seed, "spin", k))
 
 
 def tables(n: int, seed: int) -> Iterator[np.ndarray]:

@@ -8,6 +8,7 @@ from made_maps import patched, smooth, voxels
 
 from insilico.errors import ParameterError, RegionError, SpaceError
 from insilico.spaces import atlases, fsaverage5
+from insilico.spaces.spun import rotation
 from insilico.statistics import places, spins
 from insilico.statistics.nulls import SPINS, named
 from insilico.statistics.places import Places, of_labels, vertices
@@ -25,7 +26,7 @@ def patches() -> Places:
 
 def test_rotations_are_proper_and_uniform():
     rng = np.random.default_rng(3)
-    turns = np.array([spins.rotation(rng) for _ in range(400)])
+    turns = np.array([rotation(rng) for _ in range(400)])
     np.testing.assert_allclose(
         turns @ turns.swapaxes(1, 2), np.broadcast_to(np.eye(3), (400, 3, 3)), atol=1e-12
     )
@@ -49,7 +50,7 @@ def test_nearest_vertices_are_exact(monkeypatch, compiled, hemi):
         monkeypatch.setattr(spins, "_compiled", lambda: None)
     rng, sphere = np.random.default_rng(0), spins.sphere(hemi)
     assert (spins.nearest(hemi, np.eye(3)) == np.arange(len(sphere))).all()
-    turn = spins.rotation(rng)
+    turn = rotation(rng)
     found, some = spins.nearest(hemi, turn), rng.integers(0, len(sphere), 300)
     far = ((sphere[None] - (sphere[some] @ turn)[:, None]) ** 2).sum(-1)  # every pair
     assert (found[some] == far.argmin(1)).all()
