@@ -203,14 +203,14 @@ def require_varying(response: xr.Dataset, name: str, cortex: np.ndarray | None =
         return
     bold, place = response["bold"].values, place_of(response)
     bold = bold if cortex is None else bold[..., cortex]
-    flat = (bold.max(-1) == bold.min(-1)).reshape(-1, bold.shape[-2]).any(0)
+    flat = (bold == bold[..., :1]).all(-1).reshape(-1, bold.shape[-2]).any(0)
     if flat.any():
         constant = response["stimulus"].values[flat]
         raise SchemaError(
             f"{name} is constant over every {place} for {listed(constant, 3)}; "
             "was it filled with zeros?"
         )
-    if bold.shape[-2] > 1 and (bold.max(-2) == bold.min(-2)).all():
+    if bold.shape[-2] > 1 and (bold == bold[..., :1, :]).all():
         raise SchemaError(
             f"{name} is the same for all {bold.shape[-2]} stimuli; it tells nothing about them: "
             "check the encoder, or the file it was read from"

@@ -150,8 +150,10 @@ class Likelihood:
         self.degrees = len(y) - design.x.shape[1]
         self._products: np.ndarray | None = None
         if len(design.same) == 1:
-            flat = self.blocks.reshape(len(self.blocks), -1)
-            self._products = (flat.T @ flat).reshape(*self.blocks.shape[1:] * 2)
+            blocks, places, columns = self.blocks.shape
+            flat = self.blocks.reshape(blocks, -1)
+            products = (flat.T @ flat).reshape(places, columns, places, columns)
+            self._products = products.swapaxes(1, 2).reshape(places**2, columns**2)
 
     def of_blocks(self, ratios: np.ndarray) -> tuple[float, np.ndarray]:
         """Return ``log det W`` and ``[Z X y]' W^-1 [Z X y]``, W the covariance inside blocks."""
@@ -168,7 +170,8 @@ class Likelihood:
         """Return ``A' inverse A``, or ``A' inverse between inverse A``, over all blocks A."""
         if self._products is not None:
             one = inverse[0] if between is None else inverse[0] @ between[0] @ inverse[0]
-            return np.tensordot(one, self._products, ([0, 1], [0, 2]))
+            columns = self.blocks.shape[2]
+            return (one.reshape(1, -1) @ self._products).reshape(columns, columns)
         flat, half = (-1, self.blocks.shape[2]), inverse @ self.blocks
         left, right = (self.blocks, half) if between is None else (half, between @ half)
         return left.reshape(flat).T @ right.reshape(flat)
