@@ -9,15 +9,6 @@ import numpy as np
 BLOCK = 2**14
 
 
-def t_values(differences: np.ndarray) -> np.ndarray:
-    """Return one-sample t over the first axis; 0 where the differences are all zero."""
-    n = len(differences)
-    mean, spread = differences.mean(0), differences.std(0, ddof=1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        t = mean / (spread / np.sqrt(n))
-    return np.where(np.abs(mean) < 1e-15, 0.0, t)
-
-
 def enumerated(stimuli: int, flips: int) -> bool:
     """Return whether all 2^stimuli sign flips are no more than asked for."""
     return 2 ** int(stimuli) <= flips  # numpy's 2 ** 64 is 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import combinations
 from math import comb
 from typing import ClassVar
@@ -57,20 +57,6 @@ def shapley_values(worth: Worth, players: int) -> np.ndarray:
                 total = total + weight * (worth[without | {player}] - worth[without])
         found.append(total)
     return np.stack(found)
-
-
-def values_of_orders(worth: Worth, orders: Sequence[Sequence[int]]) -> np.ndarray:
-    """Return the mean gain of each player over orders of entry, (player, ...).
-
-    It estimates Shapley values without bias where orders are drawn at random, and adds up as they
-    do (Castro, Gómez and Tejada, 2009).
-    """
-    found = np.zeros((len(orders[0]), *np.shape(worth[frozenset()])))
-    for order in orders:
-        for place, player in enumerate(order):
-            before = frozenset(order[:place])
-            found[player] += worth[before | {player}] - worth[before]
-    return found / len(orders)
 
 
 class Shapley(Step):
