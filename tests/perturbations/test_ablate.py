@@ -87,6 +87,8 @@ def test_a_derangement_leaves_nothing_in_its_place_and_is_fair():
 def test_noise_has_the_covariance_of_the_region():
     rng = np.random.default_rng(1)
     rows = (rng.standard_normal((40, 3)) @ rng.standard_normal((3, 8)) + 5).astype(np.float32)
+    spread = noise(rows, np.eye(40, dtype=np.float32)) - rows.mean(0)  # one draw after another
+    np.testing.assert_allclose(spread.T @ spread, np.cov(rows.T), rtol=1e-3, atol=1e-3)
     made = noise(rows, rng.standard_normal((60_000, 40)).astype(np.float32))
     np.testing.assert_allclose(made.mean(0), rows.mean(0), atol=0.05)
     np.testing.assert_allclose(np.cov(made.T), np.cov(rows.T), atol=0.25)

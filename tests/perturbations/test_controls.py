@@ -7,6 +7,7 @@ from hashlib import sha256
 import numpy as np
 import pytest
 from made_cortex import respond, voxels
+from scipy.spatial import cKDTree
 
 from insilico.adapters.ridge import Ridge
 from insilico.errors import ParameterError, RegionError, SpaceError
@@ -17,6 +18,7 @@ from insilico.spaces.atlases import load
 from insilico.spaces.controls import control
 from insilico.spaces.ground import surface
 from insilico.spaces.regions import mask
+from insilico.spaces.spun import rotated
 
 LEFT = fsaverage5.hemisphere() == "L"
 components = surface().components
@@ -121,6 +123,29 @@ def test_overlap_allows_some_of_the_region():
     require_matched(found, target)
     assert 0 < (found & target).sum() <= 0.3 * target.sum()
     require_matched(some.mask, mask("phantom7:Vis"))
+
+
+def test_what_a_control_holds_of_its_region_is_told_as_a_share_of_the_region(response):
+    more = {"control": "spin", "seed": 7, "overlap": 0.3}
+    told = Ablate(region="phantom7:DorsAttn", fill="zero", **more)(response).attrs
+    target = mask("phantom7:DorsAttn")
+    held = (control("spin", target, 0, 7, overlap=0.3).mask & target).sum()
+    assert told["control_overlap"] == pytest.approx(held / target.sum(), abs=1e-4)
+    assert told["control_overlap"] > 0
+
+
+def test_patches_keep_their_distance_from_the_medial_wall():
+    target, beside = mask("phantom7:Limbic & lh"), surface().widened(fsaverage5.medial_wall())
+    assert not any((control("patch", target, k, 7).mask & beside).any() for k in range(6))
+
+
+def test_spins_of_the_right_hemisphere_mirror_those_of_the_left():
+    sphere, half = fsaverage5.mesh("sphere")[0] / 100, fsaverage5.N_HEMISPHERE
+    left, right = sphere[:half], sphere[half:] * [-1, 1, 1]
+    taken = rotated(7, 0, 0)
+    across = cKDTree(right).query(left[::50])[1]  # the vertex opposite to each
+    one, other = left[taken[:half][::50]], right[taken[half + across] - half]
+    assert np.linalg.norm(one - other, axis=1).max() < 0.06
 
 
 def test_controls_are_named_by_their_numbers_and_made_once():

@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 
 from insilico.errors import InsilicoError
 from insilico.schema import sample
-from insilico.statistics.crossing import Crossing
+from insilico.statistics.crossing import Crossing, passing
 from insilico.statistics.curves import DoseResponse
 from insilico.statistics.multilabel import MultilabelAuc, cross_areas
 
@@ -135,6 +135,11 @@ def test_a_jump_has_no_width_and_no_crossing_is_nan(noise):
     assert np.isnan(never["crossing"]).all()
     with pytest.raises(InsilicoError, match="three levels or more"):
         step(between(lambda w: w, noise).isel(condition=[0, 1]))
+
+
+def test_a_curve_that_crosses_twice_is_told_by_its_first_crossing():
+    curve = np.array([1.0, -1, 1, -3])[:, None]
+    np.testing.assert_allclose(passing(curve, np.arange(4.0)), [0.5])
 
 
 def test_areas_are_scikit_learns():

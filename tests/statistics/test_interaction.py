@@ -57,6 +57,13 @@ def test_interaction_is_the_sum_of_both_simple_effects_whatever_the_units():
     assert found["contrast"].values[:2].tolist() == ["interaction", "V1 > FFA: pixels"]
 
 
+def test_losses_are_in_standard_deviations_over_all_conditions():
+    given = made(((1, 0.2), (0.1, 2)))
+    value = given["value"].mean("draw").values  # (condition, stimulus, metric)
+    loss = (value[0] - value[1:]).mean(1) / value.std((0, 1))
+    np.testing.assert_allclose(STEP(given)["effect"][3:], loss.ravel())
+
+
 def test_sides_may_hold_several():
     given = made(((1, 0), (0, 1)))
     step = KINDS.build(

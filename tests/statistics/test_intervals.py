@@ -21,6 +21,15 @@ def test_bca_equals_scipy():
         assert high[k] == pytest.approx(expected.high, abs=0.02 * width)
 
 
+def test_bca_of_ties_equals_scipy():
+    """Resamples that equal the mean count by half."""
+    rng, values = np.random.default_rng(3), np.array([0.0, 1, 2, 3, 4, 2, 2])
+    found = bca(values[:, None], rng, resamples=60_000)
+    kind = {"n_resamples": 60_000, "method": "BCa", "rng": rng}
+    expected = stats.bootstrap((values,), np.mean, **kind).confidence_interval
+    assert np.ravel(found) == pytest.approx(expected, abs=0.08)
+
+
 def test_studentised_equals_brute_force():
     values = np.random.default_rng(1).exponential(size=(9, 1))
     low, high = studentised(values, np.random.default_rng(2), resamples=500)

@@ -184,6 +184,21 @@ def test_spins_find_a_planted_network_and_no_other():
     assert (corrected[1:] > 0.05).all()
 
 
+def test_the_maximum_over_regions_counts_the_map_among_its_surrogates(patches):
+    """By hand: each contrast in units of its spread over 19 surrogates and the map itself."""
+    labels, spin = np.arange(len(patches)) % 3 + 1, named("spin")
+    values = field(patches, np.random.default_rng(1), 0.3) + 5 * (labels == 2)
+    rows = [values, *spin(values, patches, 19, 0)]
+    each = np.array(
+        [[np.nanmean(r[labels == k]) - np.nanmean(r[labels != k]) for k in (1, 2, 3)] for r in rows]
+    )
+    t = np.abs(each) / each.std(0)
+    expected = [(t.max(1) >= one).mean() for one in t[0]]
+    found = against_elsewhere(values, labels, 3, patches, spin, 19, 0)
+    np.testing.assert_allclose(found[0], each[0])
+    np.testing.assert_allclose(found[2], expected)
+
+
 def test_a_region_without_values_has_no_p(patches):
     labels = np.repeat([1, 2, 3], 40)[: len(patches)]
     values = field(patches, np.random.default_rng(0), 0.3)

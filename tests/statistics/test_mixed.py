@@ -10,6 +10,7 @@ import pytest
 import statsmodels.formula.api as smf
 from made_scores import scores
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from insilico.errors import ParameterError, SchemaError
 from insilico.statistics.mixed import Mixed
@@ -160,6 +161,13 @@ def test_step_finds_the_planted_lesion_and_no_other():
     assert "stimulus:draw" in found.attrs["test"]
     assert found.attrs["caution"].startswith("4 draws: ")
     assert "caution" not in Mixed(of="silenced", against="intact")(made(draws=8)).attrs
+
+
+def test_p_is_corrected_over_regions_as_by_statsmodels():
+    found = Mixed(of="silenced", against="intact")(made(effect=-0.1)).sel(metric="m")
+    expected = multipletests(found["p"].values, method="holm")[1]
+    np.testing.assert_allclose(found["p_corrected"], expected)
+    assert (expected > found["p"]).any()
 
 
 def test_step_equals_the_paired_t_with_one_slope():

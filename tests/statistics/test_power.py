@@ -49,6 +49,14 @@ def test_simulated_power_is_that_of_t_for_normal_differences():
     assert alone[0] > corrected[0] > 0.6
 
 
+def test_a_small_pilot_varies_as_its_population():
+    """Resamples of four stimuli vary by 3/4 of their variance: power would be .68."""
+    pilot = np.array([[-1.5], [-0.5], [0.5], [1.5]])
+    pilot = pilot / pilot.std(ddof=1) + 0.5
+    alone, _ = simulated(pilot, 20, np.random.default_rng(0), studies=1500, flips=199)
+    assert alone[0] == pytest.approx(power_of_t(0.5, 20), abs=0.05)
+
+
 def test_many_stimuli_from_numpy():
     pilot = np.random.default_rng(3).standard_normal((10, 1)) + 1
     alone, _ = simulated(pilot, np.int64(64), np.random.default_rng(4), studies=5, flips=99)

@@ -62,6 +62,18 @@ def test_planted_population():
     )
 
 
+def test_one_of_six_subjects_at_the_least_p_that_can_be_had():
+    """p <= alpha counts; one of six has p = 1 - (1 - alpha)^6, whatever the effect."""
+    steps, still = np.arange(1.0, 7).reshape(6, 1, 1), np.zeros((6, 1, 1))
+    rows = {}
+    for k in range(6):
+        rows[f"silenced {k}", "A"] = still - (steps if k == 2 else 0)  # p 2/64, and 1
+        rows[f"intact {k}", ""] = still
+    found = step(6, alpha=2**-5)(scores(rows)).sel(metric="m", contrast="A")
+    assert found["significant"] == 1
+    assert found["p"].item() == pytest.approx(1 - (1 - 2**-5) ** 6)
+
+
 def test_mistakes():
     with pytest.raises(SchemaError, match=r"with 5 stimuli no subject can be significant.*0.0625"):
         step(4)(made([1, 1, 1, 1], n=5))

@@ -14,7 +14,7 @@ from scipy.stats import ttest_1samp
 from insilico.errors import ParameterError
 from insilico.spaces import fsaverage5
 from insilico.statistics import tfce
-from insilico.statistics.flipped_maps import flipped_map
+from insilico.statistics.flipped_maps import COLUMNS, flipped_map
 from insilico.statistics.flips import sign_flip_test
 from insilico.statistics.multiplicity import adjusted
 from insilico.statistics.tfce import Enhancement, enhanced
@@ -122,6 +122,14 @@ def test_all_flips_equal_enumeration_by_hand():
         largest = shown.max(1)[:, None]
         np.testing.assert_allclose(found.p_corrected, (largest >= shown[0] * close).mean(0))
     assert found.p.min() >= 2 / 32
+
+
+def test_every_place_of_a_wide_map_is_tested():
+    differences = np.random.default_rng(3).standard_normal((4, 2 * COLUMNS + 2)) + 1
+    found = flipped_map(differences, 16, np.random.default_rng(0))
+    alone, corrected = sign_flip_test(differences, 16, np.random.default_rng(0))
+    np.testing.assert_array_equal(found.p, alone)
+    np.testing.assert_array_equal(found.p_corrected, corrected)
 
 
 def test_random_flips_equal_the_test_of_few_contrasts():
