@@ -16,6 +16,8 @@ from insilico.statistics.intervals import bca, weights
 from insilico.step import Step, generator
 
 ROWS = ("effect", "range_low", "range_high", "p", "same_first")
+LEAST, FEW = 8, 10
+"""Stimuli below which there is no p, and below which it is told to be rough."""
 
 
 def concordance(values: np.ndarray) -> np.ndarray:
@@ -43,6 +45,25 @@ def concordance(values: np.ndarray) -> np.ndarray:
     return np.where(tied, np.nan, spread / np.where(tied, 1.0, most))
 
 
+def rank_correlations(values: np.ndarray) -> np.ndarray:
+    """Return Spearman's correlation of each further variant with the first, ties sharing ranks.
+
+    Parameters
+    ----------
+    values : (..., variant, region)
+
+    Returns
+    -------
+    (variant - 1, ...)
+        NaN where a variant's values are all tied.
+    """
+    ranks = rankdata(values, axis=-1)
+    ranks = np.moveaxis(ranks - ranks.mean(-1, keepdims=True), -2, 0)
+    size = np.sqrt((ranks**2).sum(-1))
+    both, product = size[:1] * size[1:], (ranks[:1] * ranks[1:]).sum(-1)
+    return np.divide(product, both, out=np.full_like(both, np.nan), where=both > 1e-9)
+
+
 class Stability(Step):
     """Agreement of the order of regions between variants of a study.
 
@@ -62,12 +83,13 @@ class Stability(Step):
     The null keeps that noise and nothing else: every region's mean is taken off in every variant,
     the signs of whole stimuli are flipped, alike in all regions and variants, and the orders of the
     new means are compared. Noise may differ between regions. The test is approximate, as the noise
-    is estimated: docs/validation.md. (Labels permuted within stimuli would carry the effects along,
-    and never find agreement beyond the null's.)
+    is estimated: docs/validation.md. Below 8 stimuli it is no test (docs/statistics.md), and p is
+    NaN. (Labels permuted within stimuli would carry the effects along, and never find agreement
+    beyond the null's.)
     """
 
     kind: ClassVar[str] = "stability"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     of: tuple[str, ...]
     against: tuple[str, ...]
     n: PositiveInt = 2000
@@ -96,9 +118,9 @@ class Stability(Step):
             95 % of resamples of stimuli: no confidence interval (`ci_low`, `ci_high` are NaN),
             since a resample's order has more noise and agrees less. `same_first` is the share of
             resamples in which the same region comes first, the one of largest loss. NaN where all
-            regions of a variant are tied. `variant_effect`, with `variant_low` and `variant_high`
-            (95 % BCa over stimuli), holds what was ordered, (variant, region, metric); negative is
-            loss.
+            regions of a variant are tied; `p` below 8 stimuli too. `variant_effect`, with
+            `variant_low` and `variant_high` (95 % BCa over stimuli), holds what was ordered,
+            (variant, region, metric); negative is loss.
         """
         require_conditions(scores, (*self.of, *self.against), self.kind)
         each = self._effects(scores)
@@ -115,13 +137,28 @@ class Stability(Step):
             names,
             scores,
             statistic="agreement of the order of regions: W, then rank correlations",
-            test=f"{self.n} sign flips of stimuli after taking off all means, one-sided",
             null="no region differs in any variant; variants keep the noise they share",
             correction="none",
-            smallest_p=of_draws(self.n),
             interval=f"none; range: middle 95 % of {self.n} resamples of stimuli",
+            **self._test(stimuli),
         )
         return self._with_variants(result, each, scores)
+
+    def _test(self, stimuli: int) -> dict[str, Any]:
+        """Say how p comes about, or why there is none."""
+        told = f"the noise of {stimuli} stimuli is hardly known"
+        if stimuli < LEAST:
+            return {
+                "test": f"none: {stimuli} stimuli, {LEAST} or more are needed",
+                "caution": f"no p: {told}, and p would be too small; show {LEAST} or more",
+            }
+        found = {
+            "test": f"{self.n} sign flips of stimuli after taking off all means, one-sided",
+            "smallest_p": of_draws(self.n),
+        }
+        if stimuli < FEW:
+            found["caution"] = f"{told}: p is rough, and may be too small; show {FEW} or more"
+        return found
 
     def _with_variants(
         self, result: xr.Dataset, each: np.ndarray, scores: xr.Dataset
@@ -154,16 +191,19 @@ class Stability(Step):
         rng = generator(self.seed, "stability", metric)
         drawn = np.tensordot(weights(len(each), self.n, rng), each, 1)
         effect, many = _agreements(each.mean(0)[None])[:, 0], _agreements(drawn)
-        flips = rng.choice([-1.0, 1.0], (self.n, len(each)))
-        null = _agreements(np.tensordot(flips, each - each.mean(0), 1))
-        beyond = (~(null < effect[:, None] - 1e-12)).sum(1)  # no order at all counts as well
         first = drawn.argmin(-1)
         same = [(first == first[:, :1]).all(1).mean()]
         same += [(first[:, 0] == first[:, k]).mean() for k in range(1, each.shape[1])]
         low, high = np.nanquantile(many, [0.025, 0.975], axis=1) if _some(many) else (np.nan,) * 2
         found = {"effect": effect, "range_low": low, "range_high": high, "same_first": same}
-        found["p"] = (1 + beyond) / (1 + self.n)
+        found["p"] = self._p(effect, each, rng) if len(each) >= LEAST else np.nan
         return {name: np.where(np.isnan(effect), np.nan, row) for name, row in found.items()}
+
+    def _p(self, effect: np.ndarray, each: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        flips = rng.choice([-1.0, 1.0], (self.n, len(each)))
+        null = _agreements(np.tensordot(flips, each - each.mean(0), 1))
+        beyond = (~(null < effect[:, None] - 1e-12)).sum(1)  # no order at all counts as well
+        return (1 + beyond) / (1 + self.n)
 
 
 def _some(values: np.ndarray) -> bool:
@@ -172,7 +212,4 @@ def _some(values: np.ndarray) -> bool:
 
 def _agreements(values: np.ndarray) -> np.ndarray:
     """Return W of all variants, and rho of each further one with the first, (row, ...)."""
-    rows = [concordance(values)]
-    for k in range(1, values.shape[-2]):
-        rows.append(2 * concordance(values[..., [0, k], :]) - 1)
-    return np.stack(rows)
+    return np.concatenate([concordance(values)[None], rank_correlations(values)])

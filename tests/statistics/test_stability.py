@@ -9,7 +9,7 @@ from scipy import stats
 
 from insilico.errors import ParameterError, SchemaError
 from insilico.statistics import KINDS
-from insilico.statistics.stability import Stability, concordance
+from insilico.statistics.stability import Stability, concordance, rank_correlations
 
 
 def test_concordance_equals_friedman_and_spearman():
@@ -20,8 +20,9 @@ def test_concordance_equals_friedman_and_spearman():
     tied = rng.integers(0, 4, (5, 8)).astype(float)
     chi = stats.friedmanchisquare(*tied.T).statistic
     assert concordance(tied) == pytest.approx(chi / (5 * 7))
-    rho = stats.spearmanr(values[0], values[1])[0]
-    assert 2 * concordance(values[:2]) - 1 == pytest.approx(rho)
+    for one in (values, tied):
+        rho = [stats.spearmanr(one[0], other)[0] for other in one[1:]]
+        assert rank_correlations(one) == pytest.approx(rho)
     assert np.isnan(concordance(np.array([[1.0, 1, 1], [1, 2, 3]])))
     assert concordance(np.array([[1.0, 2, 3], [10, 20, 31]])) == pytest.approx(1)
 
@@ -82,6 +83,20 @@ def test_noise_that_variants_share_is_no_agreement(shared, first):
     found = (np.array(p) <= 0.05).sum(0)
     assert (found <= stats.binom.isf(1e-4, 500, 0.06)).all()  # approximate: .06 at 16 stimuli
     assert found[0] >= 5
+
+
+@pytest.mark.parametrize(
+    ("n", "told"),
+    [(2, "no p: the noise of 2"), (7, "no p: "), (8, "p is rough"), (9, "p is rough"), (10, "")],
+)
+def test_few_stimuli_give_no_p_and_say_so(n, told):
+    """Without effects p was below .05 in 37 % of studies of two stimuli, and in 23 % of three."""
+    found = step("ab")(made({"a": [5, 4, 3], "b": [5, 4, 3]}, n=n))
+    assert np.isnan(found["p"]).all() == np.isnan(found["p_corrected"]).all() == (n < 8)
+    assert np.isfinite(found["effect"]).all()
+    assert ("smallest_p" in found.attrs) == (n >= 8)
+    assert told in found.attrs.get("caution", "")
+    assert ("caution" in found.attrs) == (n < 10)
 
 
 def test_ties_and_mistakes():
