@@ -23,6 +23,12 @@ def test_every_statistic_of_scores_is_there():
         assert f"- `{kind}`:" in TEXT  # what it cannot show
 
 
+def test_what_corrects_p_is_told_of_every_statistic():
+    section = re.search(r"## Which correction\n(.*?)\n## ", TEXT, re.DOTALL)[1]
+    listed = re.findall(r"`(\w+)`", "".join(re.findall(r"^\|.*\|(.*)\|$", section, re.M)))
+    assert set(KINDS) <= set(listed)
+
+
 def test_the_table_of_attainable_p():
     rows = re.findall(r"^\| (\d+) \| ([\d.e-]+) \| ([\d.e-]+) \|$", TEXT, re.MULTILINE)
     assert len(rows) == 8
