@@ -31,6 +31,7 @@ def power(arguments: argparse.Namespace) -> int:
             raise ParameterError(f"--{name} {given:g}: allowed: between 0 and 1, such as 0.8")
     step, scores = pilot(arguments.run, arguments.statistic)
     flips_for(arguments.alpha, step.n)
+    found = list(rows(step, scores, arguments))  # a mistake is told alone, without a header
     print(
         f"pilot {arguments.run}: {step.of} minus {step.against}, {scores.sizes['stimulus']} stimuli"
     )
@@ -38,7 +39,7 @@ def power(arguments: argparse.Namespace) -> int:
     print(f"power {arguments.power:g} at alpha {arguments.alpha:g}, two-sided, for {told}")
     head = ("metric", "contrast", "effect", "d_z", "by t", "cautious", "by flips", "corrected")
     print(_line(head))
-    for row in rows(step, scores, arguments):
+    for row in found:
         print(_line(row))
     print(NOTE)
     return 0

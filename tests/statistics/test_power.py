@@ -151,7 +151,9 @@ def test_a_small_alpha_gets_flips_enough(run, capsys):
 )
 def test_command_answers_mistakes(run, capsys, more, said):
     assert main(["power", str(run), *more]) == 2
-    assert said in capsys.readouterr().err
+    told = capsys.readouterr()
+    assert said in told.err
+    assert told.out == ""
 
 
 def test_command_needs_a_run(tmp_path, capsys):
