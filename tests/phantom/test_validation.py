@@ -12,14 +12,16 @@ from scipy.stats import binom
 from insilico.cli import main
 from insilico.errors import ParameterError
 from insilico.phantom import validation
-from insilico.phantom.validation import checks, lesions, made, validate
+from insilico.phantom.validation import checks, effects, lesions, made, validate
 from insilico.phantom.validation.check import ALPHA, Check
 from insilico.phantom.validation.effects import LEVEL
+from insilico.phantom.validation.planted import at_the_boundary
 from insilico.phantom.validation.table import as_csv, read, remaining, rows, written
 from insilico.scores import KINDS
 from insilico.statistics import KINDS as STATISTICS
 from insilico.statistics import spins
 from insilico.statistics.gains import swap_test
+from insilico.statistics.interaction import Interaction
 from insilico.statistics.nulls import SPINS
 from insilico.statistics.permutations import unit_columns
 
@@ -312,6 +314,30 @@ def test_the_short_table_is_whole(short):
     }
 
 
+@pytest.mark.parametrize("table", validation.TABLES)
+def test_the_page_says_what_rows_of_planted_effects_pass(table):
+    text = " ".join((DOCS / "validation.md").read_text().split())
+    told = re.search(r"Of the short table's 300 (.*?); of the full table's 600 (.*?) Where", text)
+    every = {check.name: check for check in checks(table) if check.group == "known truth"}
+    ends = []
+    for name in ("planted lesions", "double dissociation", "no dissociation"):
+        check = every[name]
+        assert (check.n, check.batch) == ({"short": 300, "full": 600}[table], 100)
+        ends += [100 * end / check.n for end in check.allowed(check.n, len(every))]
+    shown = [float(one) for one in re.findall(r"\d+\.?\d*", told[1 + (table == "full")])]
+    assert shown == [round(ends[k], 1) for k in (0, 1, 2, 5)]
+    assert (ends[3], ends[4]) == (100, 0)
+
+
+def test_the_null_of_a_dissociation_ends_where_one_simple_effect_is_strong():
+    found = at_the_boundary(60, np.random.default_rng(0))
+    assert found.sum() <= binom.isf(1e-4, 60, LEVEL / 2)
+    study = effects.lesion(np.random.default_rng(1), regions="AB", metrics=2)
+    study["value"][{"condition": 1, "metric": 0}] -= 4
+    step = Interaction(of="silenced", against="intact", regions=["A", "B"], scores=["m0", "m1"])
+    assert step(study).attrs["dissociation"] == "single"
+
+
 def test_few_experiments_are_said_to_say_little():
     from insilico.phantom.validation import validate
     from insilico.phantom.validation.check import Check
@@ -324,4 +350,8 @@ def test_few_experiments_are_said_to_say_little():
     few, many = validate(made, n=50, seed=1), validate(made, n=1000)
     assert "only 50 experiments of 'mine': it would pass with up to" in caution(few)
     assert caution(many) == ""
+    truth = [Check("half", "", halves, 1000, "known truth", 0.5)]
+    assert caution(validate(truth, "planted")) == ""
+    told = caution(validate(truth, "planted", n=20))
+    assert re.search(r"'half' \(20 of 1000\) with 15 to 85 %$", told)
     assert "| mine | uniform p | 1,000 |" in written(many)  # a test of one's own, as the page says

@@ -15,12 +15,22 @@ from insilico.perturbations.ablate import Ablate
 from insilico.phantom.recording import PhantomRecording
 from insilico.phantom.stimuli import Scenes
 from insilico.phantom.validation.check import Check, Experiments
-from insilico.phantom.validation.planted import ALIKE, DISSOCIATED, FAR, dissociated, in_order
+from insilico.phantom.validation.effects import LEVEL
+from insilico.phantom.validation.planted import (
+    ALIKE,
+    DISSOCIATED,
+    FAR,
+    at_the_boundary,
+    dissociated,
+    in_order,
+)
 from insilico.scores import KINDS
 from insilico.statistics.flips import sign_flip_test
 from insilico.statistics.power import needed, power_of_t
 
 PAIRS, SHOWN = 150, 12
+POWER = 2 / 3
+"""With which all three planted lesions are found, and in order."""
 FILLS = ("mean", "zero", "noise", "resample")
 METRICS: tuple[dict[str, Any] | str, ...] = (
     "pixcorr",
@@ -84,7 +94,7 @@ def wall(count: int, rng: np.random.Generator) -> np.ndarray:
     """Return whether a lesion of the medial wall leaves every pixel and token as it was."""
     found = []
     for k in range(count):
-        shown = _scenes(rng)
+        shown = _scenes(rng, 4)
         lesion = Ablate(region="medial wall", fill=FILLS[k % len(FILLS)])  # type: ignore[arg-type]
         found.append(_decoded(shown, None).equals(_decoded(shown, lesion)))
     return np.array(found)
@@ -182,24 +192,36 @@ CHECKS = (
     _truth("everything", "lesion of all cortex: at chance", everything, 8),
     _truth("collapsed decoder", "one output for all: every metric at chance", collapsed, 24),
     _truth(
-        "planted lesions", "3 of 7 networks: sign, order, others 0", in_order, 60, 1, (0.5, 0.8)
+        "planted lesions",
+        "3 of 7 networks: sign, order, others 0",
+        in_order,
+        300,
+        POWER,
+        (0.6, 0.75),
     ),
     _truth(
         "double dissociation",
         "planted: said to be there",
         partial(dissociated, readouts=DISSOCIATED),
-        60,
+        300,
         1,
-        (0.8, 1),
+        (0.95, 1),
     ),
     _truth(
         "no dissociation",
         "both networks in both read-outs: said to be there",
         partial(dissociated, readouts=ALIKE),
-        60,
+        300,
         0,
-        (0, 0.05),
+        (0, 0.01),
+    ),
+    _truth(
+        "no dissociation, boundary",
+        "one simple effect strong, the other zero: said to be there",
+        at_the_boundary,
+        1000,
+        LEVEL / 2,
     ),
     _truth("power, 0.8", "20 stimuli, by the noncentral t", power, 1000, 0.8, (0.78, 0.8)),
 )
-FULL = tuple(_truth(c.name, c.what, c.run, 10 * c.n, c.rate, c.stated) for c in CHECKS[3:6])
+FULL = tuple(_truth(c.name, c.what, c.run, 600, c.rate, c.stated) for c in CHECKS[3:6])

@@ -13,6 +13,7 @@ from insilico.phantom import anatomy
 from insilico.phantom.cohort import Cohort
 from insilico.phantom.recording import PhantomRecording
 from insilico.phantom.stimuli import Scenes
+from insilico.phantom.validation import effects
 from insilico.phantom.validation.made import scores
 from insilico.statistics.interaction import Interaction
 from insilico.statistics.paired import Paired
@@ -103,3 +104,19 @@ def dissociated(count: int, rng: Rng, readouts: Mapping[str, Mapping[str, float]
     )
     made = (step(study(rng, readouts, ("Vis", "Default"))) for _ in range(count))
     return np.array([one.attrs["dissociation"] == "double" for one in made])
+
+
+def at_the_boundary(count: int, rng: Rng) -> np.ndarray:
+    """Return the same where one simple effect is strong and the other zero: the null's edge.
+
+    A costs the first score four deviations more than B, the second as much: only the second simple
+    effect, which must be positive, decides, and half of the two-sided false positives are.
+    """
+    step = Interaction(of="silenced", against="intact", regions=["A", "B"], scores=["m0", "m1"])
+
+    def made() -> xr.Dataset:
+        studied = effects.lesion(rng, regions="AB", metrics=2)
+        studied["value"][{"condition": 1, "metric": 0}] -= 4
+        return studied
+
+    return np.array([step(made()).attrs["dissociation"] == "double" for _ in range(count)])

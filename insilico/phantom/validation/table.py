@@ -142,7 +142,20 @@ def written(made: Sequence[Row]) -> str:
 
 
 def caution(made: Sequence[Row]) -> str:
-    """Say how wrong a test may be and still pass, where experiments were few; else nothing."""
+    """Say how wrong rows may be and still pass, where experiments were few; else nothing."""
+    return "\n".join(told for told in (_few_tests(made), _few_truths(made)) if told)
+
+
+def _few_truths(made: Sequence[Row]) -> str:
+    told = []
+    for row in made:
+        low, high = (_percent(end / row.n) for end in row.allowed)
+        if row.check.group == "known truth" and row.n < row.check.n and low != high:
+            told.append(f"'{row.check.name}' ({row.n} of {row.check.n}) with {low} to {high} %")
+    return f"caution: of so few experiments these pass: {', '.join(told)}" if told else ""
+
+
+def _few_tests(made: Sequence[Row]) -> str:
     tests = [row for row in made if row.check.group == "false positives" and row.n < FEW]
     if not tests:
         return ""
