@@ -1,11 +1,11 @@
-"""Spins of fsaverage5 and sign-flip maps, against the packages in use.
+"""Spins of fsaverage5, against the packages in use.
 
-    python docs/benchmarks/spins.py                # 1,000 spins, 10,000 flips
-    python docs/benchmarks/spins.py --spins 100    # shorter; peers' times are scaled up
+    python docs/benchmarks/spins.py                # 1,000 spins of both hemispheres
+    python docs/benchmarks/spins.py --spins 100    # shorter
 
-One thread (set OMP_NUM_THREADS=1), CPU seconds. Results are compared first: every vertex of every
-spin with a KD-tree's. neuromaps (``pip install neuromaps``; left out where it is missing) draws
-rotations of its own: of its spins the share of vertices used is compared.
+One thread (set OMP_NUM_THREADS=1), CPU seconds. Vertices are compared: ours with a KD-tree's, which
+is also what runs without numba, and each package's with ours for the rotations that it drew.
+``pip install brainspace neuromaps``; what is missing is left out.
 """
 
 from __future__ import annotations
@@ -13,15 +13,13 @@ from __future__ import annotations
 import argparse
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 from scipy.spatial import cKDTree
 
 from insilico.statistics import spins
-from insilico.statistics.flipped_maps import flipped_map
-from insilico.statistics.tfce import Enhancement
 
 
 def timed(call: Callable[[], Any]) -> tuple[Any, float]:
@@ -31,7 +29,7 @@ def timed(call: Callable[[], Any]) -> tuple[Any, float]:
 
 
 def ours(n: int) -> np.ndarray:
-    """Return our tables of both hemispheres."""
+    """Return our tables of both hemispheres, vertices counted within each."""
     return np.concatenate(list(spins.tables(n, 0)))
 
 
@@ -46,18 +44,39 @@ def with_trees(n: int) -> np.ndarray:
     return np.array(rows)
 
 
+def with_brainspace(n: int) -> np.ndarray:
+    """Return brainspace's vertices, its defaults."""
+    from brainspace.null_models import SpinPermutations
+
+    made = SpinPermutations(n_rep=n, random_state=0).fit(spins.sphere("L"), spins.sphere("R"))
+    return np.concatenate([made.spin_lh_, made.spin_rh_], 1)
+
+
 def with_neuromaps(n: int) -> np.ndarray:
-    """Return neuromaps' resampling of both hemispheres, its defaults."""
+    """Return neuromaps' vertices, its defaults."""
     from neuromaps.nulls.spins import gen_spinsamples
 
-    places = np.concatenate([spins.sphere("L"), spins.sphere("R")]) * 100
+    places = np.concatenate([spins.sphere("L"), spins.sphere("R")])
     hemisphere = np.repeat([0, 1], len(places) // 2)
-    return np.asarray(gen_spinsamples(places, hemisphere, n_rotate=n, seed=0))
+    found = np.asarray(gen_spinsamples(places, hemisphere, n_rotate=n, seed=0)).T
+    return found - hemisphere * (len(places) // 2)
+
+
+def their_turns(n: int) -> Iterator[np.ndarray]:
+    """Yield the rotations that both packages draw: like ours, from NumPy's older generator."""
+    rng: Any = np.random.RandomState(0)
+    return (spins.rotation(rng) for _ in range(n))
+
+
+def walked(turn: np.ndarray) -> np.ndarray:
+    """Return our vertices of both hemispheres after a rotation of the left one."""
+    mirrored = spins.MIRROR @ turn @ spins.MIRROR
+    return np.concatenate([spins.nearest("L", turn), spins.nearest("R", mirrored)])
 
 
 def told(what: str, seconds: float, own: float) -> None:
     """Print one row."""
-    print(f"{what:44} {seconds:8.2f} s  {seconds / own:6.1f} x")
+    print(f"{what:42} {seconds:8.2f} s {seconds / own:6.1f} x   peak {memory():.0f} MB")
 
 
 def memory() -> float:
@@ -65,50 +84,43 @@ def memory() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
 
 
-def compare_spins(n: int) -> None:
-    """Time the tables of `n` spins."""
-    spins.nearest("L", np.eye(3)), spins.nearest("R", np.eye(3))  # compiled here
-    found, took = timed(lambda: ours(n))
-    print(f"peak memory after insilico's {n} spins: {memory():.0f} MB (imports {BEFORE:.0f} MB)")
-    right = np.where(np.arange(found.shape[1]) < found.shape[1] // 2, 0, found.shape[1] // 2)
-    trees, tree = timed(lambda: with_trees(n))
-    assert (trees == found).all(), "the vertices differ from a KD-tree's"
-    told(f"insilico, {n} spins, int16", took, took)
-    told("SciPy's KD-tree, one thread, same vertices", tree, took)
+def used(found: np.ndarray) -> float:
+    """Return the share of vertices that the first spin uses."""
+    left, right = np.split(found[0], 2)
+    return (len(np.unique(left)) + len(np.unique(right))) / found.shape[1]
+
+
+def compare(name: str, peer: Callable[[int], np.ndarray], n: int, own: float) -> None:
+    """Time a package, and hold its vertices against ours for its rotations."""
     try:
-        theirs, peer = timed(lambda: with_neuromaps(n))
+        peer(1)  # imported here
     except ImportError:
-        print("neuromaps is not installed: left out")
+        print(f"{name} is not installed: left out")
         return
-    told("neuromaps.gen_spinsamples, its defaults", peer, took)
-    share = [len(np.unique(row)) / len(row) for row in (theirs[:, 0], found[0].astype(int) + right)]
-    print(f"vertices used by a spin: neuromaps {share[0]:.1%}, insilico {share[1]:.1%}")
-    print(f"memory at the end: {memory():.0f} MB")
-
-
-def compare_flips(n: int) -> None:
-    """Time sign flips over a map."""
-    rng = np.random.default_rng(0)
-    differences = rng.standard_normal((20, 20_484))
-    _, took = timed(lambda: flipped_map(differences, n, np.random.default_rng(1)))
-    print(f"{n} sign flips, 20 x 20,484, maximum and each vertex: {took:.2f} s")
-    enhance, few = Enhancement(), max(n // 100, 1)
-    enhance(differences[0])  # compiled here
-    _, took = timed(lambda: flipped_map(differences, few, np.random.default_rng(1), enhance))
-    print(f"{few} sign flips with TFCE by area: {took:.2f} s, {1000 * took / few:.1f} ms each")
+    theirs, took = timed(lambda: peer(n))
+    told(f"{name}, its defaults", took, own)
+    inverse = name == "neuromaps"  # turns the sphere that is searched
+    again = np.array([walked(turn.T if inverse else turn) for turn in their_turns(n)])
+    assert (again == theirs).all(), f"{name}: {(again != theirs).mean():.1e} of the vertices differ"
+    print(f"    ours are the same vertices for its rotations; {used(theirs):.1%} used by the first")
 
 
 def main() -> None:
-    """Run both comparisons."""
+    """Run all."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--spins", type=int, default=1000)
-    parser.add_argument("--flips", type=int, default=10_000)
-    asked = parser.parse_args()
-    compare_spins(asked.spins)
-    compare_flips(asked.flips)
+    n = parser.parse_args().spins
+    print(f"{n} spins; imports {memory():.0f} MB")
+    spins.nearest("L", np.eye(3)), spins.nearest("R", np.eye(3))  # compiled here
+    found, own = timed(lambda: ours(n))
+    told("insilico, walk (numba)", own, own)
+    trees, took = timed(lambda: with_trees(n))
+    assert (trees == found).all(), "the vertices differ from a KD-tree's"
+    told("insilico without numba: SciPy's KD-tree", took, own)
+    print(f"    the same vertices; {used(found):.1%} used by the first spin")
+    compare("brainspace", with_brainspace, n, own)
+    compare("neuromaps", with_neuromaps, n, own)
 
-
-BEFORE = memory()
 
 if __name__ == "__main__":
     main()
