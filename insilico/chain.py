@@ -14,6 +14,7 @@ from insilico.job import Job, carried
 from insilico.protocol import patterns
 from insilico.protocol.again import Again
 from insilico.protocol.document import Document, assigned, merge
+from insilico.protocol.expand import numbered
 from insilico.protocol.model import CHAIN, ONWARD, Protocol
 from insilico.protocol.plan import Planner
 from insilico.protocol.read import filled, lines, preset, problems
@@ -243,9 +244,8 @@ def _refuse_several(spec: Mapping[str, Any]) -> None:
             "once for each region, or join them: 'Vis | Default'"
         )
     if "n" in spec:
-        raise ParameterError(
-            "n counts controls in a protocol; here call once for each: control_index=0, 1"
-        )
+        index = numbered(spec) or "control_index"
+        raise ParameterError(f"n counts in a protocol; here call once for each: {index}=0, 1")
     if "refit" in spec:
         raise ParameterError(
             "refit fits the adapter again in a protocol: run({...}) with perturb: {refit: true}"

@@ -79,6 +79,12 @@ def listed(values: Iterable[object], limit: int = 12) -> str:
     return ", ".join(words[:limit]) + tail
 
 
+def counted(n: int, what: str) -> str:
+    """Write a number of things: ``1 region``, ``3 regions``, ``2 stimuli``, ``9 vertices``."""
+    odd = {"stimulus": "stimuli", "vertex": "vertices"}
+    return f"{n} {what}" if n == 1 else f"{n} {odd.get(what, what + 's')}"
+
+
 def did_you_mean(value: object, allowed: Iterable[object]) -> str:
     """Return `` (did you mean 'x'?)`` for a near miss, else an empty string."""
     names = {str(name).casefold(): str(name) for name in allowed}

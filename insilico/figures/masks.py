@@ -15,6 +15,7 @@ from insilico.figures.page import DOUBLE_MM, INK, SOFT, footer, need, sheet, sti
 from insilico.figures.scaling import LINES
 
 OPEN: Any = {"markerfacecolor": "white", "markersize": 3.6, "zorder": 3}
+SPREAD: Any = {"linewidth": 4, "alpha": 0.25}
 CHANCE: Any = {"linewidth": 0.8, "linestyle": (0, (1, 2))}
 
 
@@ -29,11 +30,13 @@ def masking_curves(estimate: xr.Dataset, beside: Mapping[str, xr.Dataset]) -> Fi
     beside : dict of estimate
         Of `multilabel_auc`, one for each thing that is read from.
     """
-    need(estimate, "masking_curves", "value", "base", "level", "chance_level")
+    need(estimate, "masking_curves", "value", "base", "level", "chance_level", "spread")
     if not beside:
         raise SchemaError("masking_curves: no AUC; add beside: [responses, tokens]")
     for one in beside.values():
-        need(one, "masking_curves", "effect", "ci_low", "ci_high", "level", "chance_level")
+        need(
+            one, "masking_curves", "effect", "ci_low", "ci_high", "level", "chance_level", "spread"
+        )
     families = list(next(iter(beside.values()))["metric"].values.astype(str))
     metrics = list(estimate["metric"].values.astype(str))
     wide = max(len(families), len(metrics))
@@ -65,6 +68,7 @@ def _areas(axes: Any, each: Mapping[str, xr.Dataset], levels: np.ndarray) -> Non
         x = _places(one["level"].values, levels) + 0.12 * k
         whiskers(axes, x, *parts, fmt=marker, color=colour, linestyle=dash, linewidth=1.0)
         axes.plot(x, one["chance_level"].values, color=colour, **CHANCE)
+        _masks(axes, x, one["effect"].values, one["spread"].values, colour)
         lost = one["p_corrected"].values >= 0.05
         middle = one["effect"].values
         axes.plot(x[lost], middle[lost], marker, color=colour, **OPEN)
@@ -80,10 +84,16 @@ def _score(axes: Any, one: xr.Dataset, levels: np.ndarray) -> None:
     axes.plot(x, middle, color=SOFT, linewidth=1.0)
     whiskers(axes, x, middle, [base[0], *low], [base[0], *high], color=INK)
     axes.plot(x[1:], one["chance_level"].values, color=INK, **CHANCE)
+    _masks(axes, x[1:], one["value"].values, one["spread"].values, INK)
     for k in np.flatnonzero(one["p_corrected"].values < 0.05):
         axes.annotate("*", (x[k + 1], high[k]), (0, 1), textcoords="offset points", ha="center")
     axes.margins(y=0.15)
     _abscissa(axes, levels)
+
+
+def _masks(axes: Any, x: np.ndarray, middle: np.ndarray, spread: np.ndarray, colour: str) -> None:
+    """Draw how far masks lie apart, where there are several."""
+    axes.vlines(x, middle - spread, middle + spread, color=colour, **SPREAD)
 
 
 def _places(level: np.ndarray, levels: np.ndarray) -> np.ndarray:
@@ -109,4 +119,5 @@ def _legend(beside: Mapping[str, xr.Dataset]) -> list[Any]:
     )
     found.append(mark("scores; bars: of the change from 0", marker="o", linestyle="-"))
     found.append(mark("chance", **CHANCE))
+    found.append(mark("± SD of masks", linestyle="-", color=INK, **SPREAD))
     return [*found, mark("differs from unmasked, p < .05 corrected", marker="$*$")]

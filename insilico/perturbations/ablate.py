@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import xarray as xr
-from pydantic import Field
+from pydantic import Field, NonNegativeInt
 
 from insilico.perturbations import fills
 from insilico.perturbations.perturbation import Perturbation
@@ -112,15 +112,20 @@ class Mask(Ablate):
     fraction : float
         Share of the region's places, 0 to 1; a protocol takes a list. With one seed, a larger
         fraction holds all places of a smaller one.
+    mask_index : int
+        Number of the mask: each has an order of places of its own. In a protocol ``n: 5`` makes
+        five, which statistics of curves average within a stimulus.
     region : str
         All cortex by default. The other parameters are those of `Ablate`.
     """
 
     kind: ClassVar[str] = "mask"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2  # masks are counted
     curve: ClassVar[str] = "fraction"
+    repeats: ClassVar[str] = "mask_index"
     region: str = regions.CORTEX
     fraction: float = Field(ge=0, le=1)
+    mask_index: NonNegativeInt = 0
 
     def told(self) -> str:
         """Say in a few words what is done."""
@@ -129,7 +134,8 @@ class Mask(Ablate):
     def lost(self, mask: np.ndarray, response: xr.Dataset) -> np.ndarray:
         """Return the places that lose their response: the first of a random order."""
         places = np.flatnonzero(mask)
-        rng = generator(self.seed, "mask", place_of(response), short_digest(mask.tobytes()))
+        within = short_digest(mask.tobytes())
+        rng = generator(self.seed, "mask", place_of(response), within, self.mask_index)
         found = np.zeros_like(mask)
         found[rng.permutation(places)[: round(self.fraction * len(places))]] = True
         return found

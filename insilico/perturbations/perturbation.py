@@ -45,6 +45,8 @@ class Perturbation(Step):
     says: ClassVar[str] = LESION
     curve: ClassVar[str] = ""
     """The parameter that may be a list in a protocol: one condition for each of its values."""
+    repeats: ClassVar[str] = ""
+    """The parameter that `n` of a protocol counts where there is no control."""
     region: str
     atlas: str | None = None
     control: controls.Kind | None = None

@@ -16,6 +16,7 @@ from insilico.protocol.expand import (
     all_pairs,
     changed,
     curve_of,
+    numbered,
     rows_of,
     statistic,
 )
@@ -118,7 +119,7 @@ def _drawn(protocol: Protocol, adapter: dict[str, Any], loc: Loc) -> Iterator[Co
         return
     held = all_pairs(protocol)
     if not held and ALL in sizes:
-        yield (*loc, "pairs"), "'all' of how many? The training cannot be counted; write a number"
+        yield (*loc, "pairs"), "'all' of how many? The training cannot be numbered; write a number"
     most = max((size for size in sizes if size != ALL), default=0)
     if held and most > held:
         yield (*loc, "pairs"), f"asks for {most} pairs, and 'training' shows {held} stimuli"
@@ -168,8 +169,10 @@ def _perturb(protocol: Protocol, name: str, loc: Loc) -> Iterator[Complaint]:
     count = spec.get("n")
     if "n" in spec and not _whole(count, least=1):
         found.append(((*loc, "n"), f"met {count!r}; allowed: a whole number, at least 1"))
-    elif "n" in spec and not spec.get("control"):
-        found.append(((*loc, "n"), "counts controls; add control: patch, or leave it out"))
+    elif "n" in spec and not numbered(spec):
+        found.append(
+            ((*loc, "n"), "counts controls, or masks; add control: patch, or leave it out")
+        )
     found += list(_refit(protocol, name, spec, loc))
     found += list(_curve(spec, loc))
     if found:

@@ -11,7 +11,7 @@ from insilico.protocol.expand import NONE, Row, rows_of
 from insilico.protocol.model import Protocol, Spec
 from insilico.protocol.steps import Complaint, build
 
-ELSEWHERE = ("control", "control_index", "overlap", "seed")
+ELSEWHERE = ("control", "control_index", "mask_index", "overlap", "seed")
 """Parameters in which a control may differ from its lesion."""
 PAIRED = ("paired", "interaction")
 """Kinds of statistics that compare with one condition."""

@@ -1,4 +1,4 @@
-"""Conditions one by one: `each` region, every control, level and draw of pairs, over the chain."""
+"""Conditions one by one: `each` region, every control, mask, level and draw of pairs."""
 
 from __future__ import annotations
 
@@ -97,19 +97,19 @@ def _perturbed(protocol: Protocol, base: str, chain: dict[str, Spec]) -> list[Ro
 
 
 def _levels(whole: Row, perturb: Spec, many: bool) -> list[Row]:
-    """Return the rows of one region: every level of its curve, and every control of each."""
+    """Return the rows of one region: every level of its curve, every control or mask of each."""
     region, curve = str(perturb.get("region", "")), curve_of(perturb)
     levels = perturb.get(curve)
     found = []
     for level in levels if isinstance(levels, list) else [None]:
-        told = [region] * many if level is None else [region] * many + [f"{curve} {level:g}"]
-        name = "/".join([whole.name, *told])
+        along = [] if level is None else [f"{curve} {level:g}"]
+        name = "/".join([whole.name, *[region] * many, *along])
         spec = perturb if level is None else {**perturb, curve: level}
-        label = region if level is None else ", ".join(told)
+        label = ", ".join([*filter(None, [region]), *along])
         row = replace(whole, region=label, level=_number(spec.get(curve)))
         found += [
             replace(row, name=name + suffix, control=one.get("control_index", NONE), perturb=one)
-            for suffix, one in _controls(spec)
+            for suffix, one in _repeated(spec)
         ]
     return found
 
@@ -136,7 +136,7 @@ def _adapters(protocol: Protocol, chain: Mapping[str, Spec]) -> list[Sized]:
 
 
 def all_pairs(protocol: Protocol) -> int:
-    """Return how many stimuli the training holds; 0 where they cannot be counted ahead."""
+    """Return how many stimuli the training holds; 0 where they cannot be numbered ahead."""
     return len(build("stimuli", protocol.training).ids() or ()) if protocol.training else 0
 
 
@@ -169,8 +169,17 @@ def _own_names(given: Any, atlas: str) -> Any:
 
 def curve_of(perturb: Mapping[str, Any]) -> str:
     """Return the parameter of a perturbation that may be a list; empty if its kind has none."""
+    return _of_kind(perturb, "curve")
+
+
+def numbered(perturb: Mapping[str, Any]) -> str:
+    """Return the parameter that `n` of a perturbation counts; empty if there is nothing to."""
+    return "control_index" if perturb.get("control") else _of_kind(perturb, "repeats")
+
+
+def _of_kind(perturb: Mapping[str, Any], name: str) -> str:
     known, kind = kinds("perturb"), perturb.get("kind")
-    return getattr(known[kind], "curve", "") if kind in known.addresses() else ""
+    return getattr(known[kind], name, "") if kind in known.addresses() else ""
 
 
 def changed(protocol: Protocol, condition: Condition, section: str) -> Spec:
@@ -179,11 +188,9 @@ def changed(protocol: Protocol, condition: Condition, section: str) -> Spec:
     return merge({"it": below or {}}, {"it": above or {}})["it"]
 
 
-def _controls(perturb: Mapping[str, Any]) -> list[tuple[str, Spec]]:
-    """Return a suffix of the name and a spec for each control; the spec itself if it has none."""
+def _repeated(perturb: Mapping[str, Any]) -> list[tuple[str, Spec]]:
+    """Return a suffix of the name and a spec for each control or mask; the spec itself if one."""
     one = {key: value for key, value in perturb.items() if key not in ("n", "combine")}
-    if not perturb.get("control"):
-        return [("", one)]
     if perturb.get("n") is None:
-        return [("", {"control_index": 0, **one})]
-    return [(f"/{index}", {**one, "control_index": index}) for index in range(perturb["n"])]
+        return [("", {"control_index": 0, **one} if perturb.get("control") else one)]
+    return [(f"/{k}", {**one, numbered(perturb): k}) for k in range(perturb["n"])]

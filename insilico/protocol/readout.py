@@ -28,7 +28,7 @@ class Levels(Step):
     Attributes
     ----------
     level : tuple of float
-        Ascending.
+        Ascending; one stands several times where it has several masks or controls.
     """
 
     kind: ClassVar[str] = "stacked levels"
@@ -94,8 +94,9 @@ def _features(planner: Planner, row: Row, stimuli: Job, tokens: str | None) -> J
 def complained(protocol: Protocol, spec: dict[str, Any], loc: Loc) -> Iterator[Complaint]:
     """Yield what is missing for a read-out along a curve."""
     rows = rows_of(protocol, spec["of"])
+    curves = {row.region for row in rows}
     sources = {protocol.conditions[spec[field]].source for field in ("of", "against")}
-    if len({row.level for row in rows}) < len(rows) or any(row.level is None for row in rows):
+    if len({row.level for row in rows}) < len(curves) or any(row.level is None for row in rows):
         several = "give its perturbation a list, such as fraction: [0.2, 0.5], of one region"
         yield (*loc, "of"), f"'{spec['of']}' is no curve of one region: {several}"
     elif rows_of(protocol, spec["against"])[0].perturb is not None:

@@ -99,6 +99,16 @@ def chance_levels(scores: xr.Dataset) -> np.ndarray:
     return np.broadcast_to(scores["chance"].values, shape)
 
 
+def averaged(many: int) -> str:
+    """Say of how many conditions (masks, controls) levels are means; nothing of one."""
+    return f"; levels are means of {many} conditions" if many > 1 else ""
+
+
+def spread_over(values: np.ndarray) -> np.ndarray:
+    """Return the standard deviation over the first axis, repeats of one thing; NaN for one."""
+    return values.std(0, ddof=1) if len(values) > 1 else np.full(values.shape[1:], np.nan)
+
+
 def effects_of_rows(
     scores: xr.Dataset, of: str, against: str, region: str | None = None
 ) -> np.ndarray:

@@ -10,16 +10,18 @@ import numpy as np
 import xarray as xr
 from pydantic import NonNegativeInt, PositiveInt
 
-from insilico.errors import ParameterError, SchemaError
+from insilico.errors import ParameterError, SchemaError, counted
 from insilico.statistics import intervals
 from insilico.statistics.attainable import of_flips
 from insilico.statistics.contrasts import (
     ORDER,
+    averaged,
     chance_levels,
     labelled,
     regions_of,
     require_conditions,
     require_metrics,
+    spread_over,
     tested,
     upward,
 )
@@ -49,7 +51,7 @@ class DoseResponse(Step):
     """
 
     kind: ClassVar[str] = "dose_response"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3  # spread
     of: str
     against: str | None = None
     control: str | None = None
@@ -70,7 +72,8 @@ class DoseResponse(Step):
         estimate, (contrast, metric)
             One contrast for each region and level, with the coordinates `area` and `level`.
             `effect` is the change from level zero (positive is better, whatever the metric's
-            direction), `value` the mean score, `base` that of level zero. `trend` is the slope
+            direction), `value` the mean score, `base` that of level zero, `spread` the standard
+            deviation of `value` over masks (NaN where there is one). `trend` is the slope
             over the ranks of the levels, level zero included: the change for each step, repeated
             over the levels of a region and corrected over regions. With a control the same stand
             beside as `*_control`, of the change beyond that of the controls; `control_value`,
@@ -89,6 +92,7 @@ class DoseResponse(Step):
         change = curves.values - zero
         rows = self._rows(change, "own")
         rows |= {"value": _flat(curves.values.mean(0)), "base": _flat(zero.mean(0))}
+        rows["spread"] = _flat(curves.spread)
         if self.control:
             controls = along(scores, self.control, curves)
             theirs = self._zero(scores, controls)
@@ -148,21 +152,26 @@ class DoseResponse(Step):
     def _labelled(self, rows: dict[str, Any], curves: Curves, scores: xr.Dataset) -> xr.Dataset:
         kept = slice(None) if self.against else slice(1, None)
         levels, stimuli = curves.levels[kept], scores.sizes["stimulus"]
+        own = scores["region"].values[scores["name"].values == self.of]
+        masks = int(np.unique(own, return_counts=True)[1].max())
         names = [f"{area}, {level:g}" if area else f"{level:g}" for area in curves.areas
                  for level in levels]  # fmt: skip
         held = (
             f"; against '{self.control}': no more than the matched places" if self.control else ""
         )
         zero = self.against or f"level {curves.levels[0]:g}"
+        over = f"{len(names)} regions and levels"
+        trends = f"; trends over {len(curves.areas)} regions"
+        if len(curves.areas) == 1:
+            over, trends = counted(len(names), "level"), ""
         made = labelled(
             rows,
             names,
             scores,
             statistic=f"{self.of} minus {zero}, mean over stimuli; positive is more",
-            test=told(stimuli, self.n),
+            test=told(stimuli, self.n) + averaged(masks),
             null="differences symmetric about zero" + held,
-            correction=f"maximum of |t| over {len(names)} regions and levels, per metric; trends "
-            f"over {len(curves.areas)} regions",
+            correction=f"maximum of |t| over {over}, per metric{trends}",
             interval=intervals.told("bca"),
             smallest_p=of_flips(stimuli, self.n),
         )
@@ -186,8 +195,10 @@ class Curves:
     curve : str
         What the levels are: dose, fraction or weight.
     values : (stimulus, area, level, metric)
-        Higher is better; draws are averaged, and several conditions of one place (controls).
+        Higher is better; draws are averaged, and several conditions of one place (controls, masks).
     chance : (area, level, metric)
+    spread : (area, level, metric)
+        Standard deviation of the mean score over conditions of one place; NaN where there is one.
     """
 
     areas: list[str]
@@ -195,6 +206,7 @@ class Curves:
     curve: str
     values: np.ndarray
     chance: np.ndarray
+    spread: np.ndarray
 
 
 def along(scores: xr.Dataset, name: str, like: Curves | None = None) -> Curves:
@@ -228,8 +240,9 @@ def along(scores: xr.Dataset, name: str, like: Curves | None = None) -> Curves:
         raise SchemaError(f"'{name}' lacks some of the regions {areas} at the levels {levels}")
     values = np.stack([np.stack([value[cell].mean(0) for cell in row], 1) for row in found], 1)
     chances = np.stack([np.stack([chance[cell].mean(0) for cell in row]) for row in found])
+    spread = [np.stack([spread_over(value[cell].mean(1)) for cell in row]) for row in found]
     curve = labels[0].rpartition(", ")[2].rpartition(" ")[0]
-    return Curves(areas, levels, curve, values, chances)
+    return Curves(areas, levels, curve, values, chances, np.stack(spread))
 
 
 def own_metric(scores: xr.Dataset, of_area: Mapping[str, str]) -> xr.Dataset:

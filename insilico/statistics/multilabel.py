@@ -10,11 +10,11 @@ import numpy as np
 import xarray as xr
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from insilico.errors import SchemaError, listed
+from insilico.errors import SchemaError, counted, listed
 from insilico.schema import check
 from insilico.statistics import intervals
 from insilico.statistics.attainable import of_flips
-from insilico.statistics.contrasts import tested
+from insilico.statistics.contrasts import averaged, spread_over, tested
 from insilico.statistics.flips import told
 from insilico.step import Step, generator
 
@@ -53,6 +53,7 @@ class MultilabelAuc(Step):
     """
 
     kind: ClassVar[str] = "multilabel_auc"
+    version: ClassVar[int] = 2  # masks are averaged
     takes: ClassVar[tuple[str, ...]] = ("readout",)
     of: str
     against: str
@@ -75,7 +76,8 @@ class MultilabelAuc(Step):
         training : response, or Dataset with ``tokens`` (stimulus, feature)
             To the first, unchanged.
         changed : the same, (condition, stimulus, ...)
-            To the second, with the coordinate `level` on condition, ascending from 0.
+            To the second, with the coordinate `level` on condition, from 0 on. Several conditions
+            of one level (masks) are averaged stimulus by stimulus.
 
         Returns
         -------
@@ -83,7 +85,8 @@ class MultilabelAuc(Step):
             A contrast for each level; a metric for each family of labels, and ``all``. `effect` is
             the mean AUC, with its interval over stimuli. `chance_level` is that of the read-out's
             answers to other stimuli, .5 where labels are equally frequent; `p` tests against it.
-            `kept` is the share of the AUC above chance at level 0 that is left.
+            `kept` is the share of the AUC above chance at level 0 that is left; `spread` the
+            standard deviation of the mean AUC over masks, NaN where there is one.
 
         Raises
         ------
@@ -92,7 +95,12 @@ class MultilabelAuc(Step):
         families = self._families(check(learned, "stimuli"), check(shown, "stimuli"))
         answers = self._answers(training, changed, families)
         auc, chance = self._areas(families, answers)
-        return self._labelled(auc, chance, changed, list(families))
+        level = changed["level"].values
+        masks = [np.flatnonzero(level == one) for one in np.unique(level)]
+        mean = [np.stack([one[:, own].mean(1) for own in masks], 1) for one in (auc, chance)]
+        found = self._labelled(mean[0], mean[1], changed, list(families))
+        spread = np.stack([spread_over(auc[:, own].mean(0)) for own in masks])
+        return found.assign(spread=(("contrast", "metric"), spread))
 
     # --- labels ---
 
@@ -168,7 +176,7 @@ class MultilabelAuc(Step):
         rows |= {"effect": auc.mean(0), "ci_low": ends[0], "ci_high": ends[1]}
         rows |= {"chance_level": chance.mean(0), "kept": _share(above, above[:1])}
         rows["kept_low"], rows["kept_high"] = _kept(auc - chance, rng)
-        level = changed["level"].values
+        level, masks = np.unique(changed["level"].values, return_counts=True)
         coords = {
             "contrast": [f"{one:g}" for one in level],
             "metric": names,
@@ -182,9 +190,9 @@ class MultilabelAuc(Step):
         return xr.Dataset(variables, coords=coords).assign_attrs(
             statistic="AUC of labels within a stimulus, mean over stimuli",
             features=said if self.tokens else "responses",
-            test=told(len(auc), self.n),
+            test=told(len(auc), self.n) + averaged(masks.max()),
             null="a stimulus' labels are read as well from the responses to others",
-            correction=f"maximum of |t| over {len(level)} levels, per family of labels",
+            correction=f"maximum of |t| over {counted(len(level), 'level')}, per family of labels",
             interval=intervals.told("bca"),
             smallest_p=of_flips(len(auc), self.n),
             unit_of_inference="stimulus",

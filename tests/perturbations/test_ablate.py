@@ -138,6 +138,9 @@ def test_masks_are_nested_and_end_at_nothing_and_all(response, training):
     some, more = lost(0.3), lost(0.6)
     assert (more | ~some).all()
     assert abs(some.sum() / (~fsaverage5.medial_wall()).sum() - 0.3) < 1e-3
+    other, larger = lost(0.3, mask_index=1), lost(0.6, mask_index=1)
+    assert (larger | ~other).all()
+    assert 0.25 < (other & some).sum() / some.sum() < 0.35  # another draw: 30 % by chance
     inside = lost(0.5, **VIS)
     assert inside.sum() == round(0.5 * mask("phantom7:Vis").sum())
     assert not (inside & ~mask("phantom7:Vis")).any()

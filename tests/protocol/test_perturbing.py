@@ -83,6 +83,24 @@ def test_lists_of_levels_are_curves(study):
     assert step.level[0] is None
 
 
+def test_a_region_by_itself_stands_in_the_label(study):
+    found = named(study("{perturb: {kind: stimulate, atlas: yeo7, region: Vis, dose: [2]}}"))
+    assert found == [("other/dose 2", "Vis, dose 2", 2.0)]
+
+
+def test_masks_are_counted(study):
+    protocol = study("{perturb: {kind: mask, fraction: [0.5, 1], n: 2}}")
+    assert [one[0] for one in named(protocol)] == [
+        f"other/fraction {fraction}/{k}" for fraction in ("0.5", "1") for k in (0, 1)
+    ]
+    steps = [job.step for name, job in jobs(protocol).items() if name.startswith("perturb other")]
+    assert sorted((step.fraction, step.mask_index) for step in steps) == [
+        (0.5, 0), (0.5, 1), (1.0, 0), (1.0, 1)
+    ]  # fmt: skip
+    held = "{perturb: {kind: mask, region: 'phantom7:Vis', fraction: 1, control: patch, n: 2}}"
+    assert [row.perturb["control_index"] for row in rows(study(held))[-2:]] == [0, 1]
+
+
 def test_pairs_are_every_region_and_every_two(study):
     spec = "{kind: ablate, atlas: yeo7, region: each, combine: pairs}"
     found = named(study(f"{{perturb: {spec}}}"))

@@ -207,7 +207,7 @@ MISTAKES = {
     ),
     "count without control": (
         ("fill: mean}", "fill: mean, n: 2}"),
-        r"p.yaml:8:conditions.silenced.perturb.n: counts controls; add control: patch",
+        r"p.yaml:8:conditions.silenced.perturb.n: counts controls, or masks; add control: patch",
     ),
     "no condition": (
         (GOOD[GOOD.index("conditions:") : GOOD.index("scores:")], "conditions: {}\n"),

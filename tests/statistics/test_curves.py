@@ -86,6 +86,20 @@ def test_without_a_base_the_lowest_level_is_zero(noise):
     np.testing.assert_allclose(every["effect"].sel(metric="b")[:3], 0, atol=1e-9)
 
 
+def test_scores_of_masks_are_averaged_within_a_stimulus(noise):
+    rows = [("intact", "", None, noise)]
+    rows += [("masked", "fraction 0.5", 0.5, noise - drop) for drop in (0.1, 0.2, 0.6)]
+    rows += [("masked", "fraction 1", 1.0, noise - 1)]
+    found = DoseResponse(of="masked", against="intact")(scores(rows))
+    np.testing.assert_allclose(found["effect"], [[-0.3] * 2, [-1] * 2], atol=1e-9)
+    np.testing.assert_allclose(found["spread"][0], np.std([0.1, 0.2, 0.6], ddof=1))
+    assert np.isnan(found["spread"][1]).all()
+    assert (found["n"] == N).all()
+    assert "levels are means of 3 conditions" in found.attrs["test"]
+    single = DoseResponse(of="masked", against="intact")(scores([*rows[:2], rows[-1]]))
+    assert "means" not in single.attrs["test"]
+
+
 def test_where_nothing_changes_nothing_is_found(noise):
     found = DoseResponse(of="held", against="intact")(stimulated(noise, (0, 0)))
     assert (found["p_corrected"] > 0.05).all()
@@ -189,9 +203,30 @@ def test_labels_are_read_where_they_are_and_at_chance_where_nothing_is(labels):
     assert found["p_corrected"].values[0] < 0.01 < found["p_corrected"].values[1]
 
 
+def test_masks_of_one_fraction_are_averaged_stimulus_by_stimulus():
+    step, (learned, training, shown, changed) = read()
+    rng = np.random.default_rng(5)
+    masks = xr.concat([changed.isel(condition=[k]) for k in (0, 0, 0, 1)], "condition")
+    masks["tokens"][1:3] += 6 * rng.standard_normal(masks["tokens"][1:3].shape)
+    masks = masks.assign_coords(level=("condition", [0.0, 0.5, 0.5, 1.0]))
+    found = step(learned, training, shown, masks)
+    one, other = (step(learned, training, shown, masks.isel(condition=[0, k, 3])) for k in (1, 2))
+    both = [each["effect"].sel(contrast="0.5").item() for each in (one, other)]
+    assert abs(both[0] - both[1]) > 0.01
+    assert found["contrast"].values.tolist() == ["0", "0.5", "1"]
+    np.testing.assert_allclose(found["effect"].sel(contrast="0.5"), np.mean(both))
+    np.testing.assert_allclose(found["spread"].sel(contrast="0.5"), np.std(both, ddof=1))
+    assert np.isnan(found["spread"].sel(contrast=["0", "1"])).all()
+    assert (found["n"] == 40).all()  # stimuli, not stimuli times masks
+    assert "levels are means of 2 conditions" in found.attrs["test"]
+    width, each = ((e["ci_high"] - e["ci_low"]).sel(contrast="0.5").item() for e in (found, one))
+    assert width < each
+
+
 def test_nothing_is_left_of_a_read_out_that_knew_nothing():
     step, (learned, training, shown, changed) = read()
-    found = step(learned, training, shown, changed.isel(condition=[1, 1])).isel(metric=0)
+    nothing = changed.isel(condition=[1, 1]).assign_coords(level=("condition", [0.0, 1.0]))
+    found = step(learned, training, shown, nothing).isel(metric=0)
     np.testing.assert_allclose(found["effect"], found["chance_level"])
     assert np.isnan(found["kept"]).all()
     assert (found["p"] == 1).all()
