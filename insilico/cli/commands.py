@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from insilico.errors import ParameterError, counted, not_one_of
+
 
 def _changes(pairs: list[str]) -> dict[str, str]:
-    from insilico.errors import ParameterError
-
     changes = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
@@ -43,7 +43,8 @@ def run(arguments: argparse.Namespace) -> int:
             watch=watch,
         )
     print(results.summary)
-    done = f"{len(results.computed)} jobs computed" if results.computed else "nothing to compute"
+    many = len(results.computed)
+    done = f"{counted(many, 'job')} computed" if many else "nothing to compute"
     print(f"{done}; results in {results.folder}")
     return 2 if _told(results.failures, arguments.debug) else 0
 
@@ -82,9 +83,9 @@ def check(arguments: argparse.Namespace) -> int:
     waiting = missing(work, arguments.store)
     print(f"{arguments.file}: right")
     print(f"  {work.protocol.title}")
-    many = ((len(work.branches), "condition"), (len(work.statistics), "statistic"))
-    print("  " + ", ".join(f"{n} {what}" + "s" * (n != 1) for n, what in many))
-    print(f"  {len(waiting)} job{'s' * (len(waiting) != 1)} to compute")
+    conditions, statistics = len(work.branches), len(work.statistics)
+    print(f"  {counted(conditions, 'condition')}, {counted(statistics, 'statistic')}")
+    print(f"  {counted(len(waiting), 'job')} to compute")
     if work.note:
         print(f"  note: {work.note}")
     return 0
@@ -136,8 +137,6 @@ def train(arguments: argparse.Namespace) -> int:
         train = _named("insilico.phantom.training.mary_nano:train")
         cache, out = arguments.cache or _training_cache(), arguments.out / "mary_nano"
         if (out / "model.safetensors").exists() and not arguments.overwrite:
-            from insilico.errors import ParameterError
-
             raise ParameterError(f"{out} holds weights; name another --out, or add --overwrite")
         train(arguments.out, cache=cache, device=arguments.device, log=out / "training.log")
         print(f"weights in {out}")
@@ -194,8 +193,6 @@ def phantom_export(arguments: argparse.Namespace) -> int:
 
 
 def _known(names: list[str], allowed: dict[str, str]) -> list[str]:
-    from insilico.errors import ParameterError, not_one_of
-
     for name in names:
         if name not in allowed:
             raise ParameterError(not_one_of("network", name, allowed))
@@ -226,8 +223,6 @@ def check_device(name: str) -> None:
     if name == "cpu":
         return
     import torch
-
-    from insilico.errors import ParameterError
 
     there = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
     there += ["mps"] if torch.backends.mps.is_available() else []

@@ -51,8 +51,9 @@ def dose_curves(estimate: xr.Dataset, beside: Mapping[str, xr.Dataset] | None = 
     for axes in panels[-1]:
         axes.set_xlabel(f"{estimate['curve'].item()}, sd over training")
     figure.legend(handles=_legend(), loc="outside upper right", ncols=5)
-    step = "a step: slope over ranks of the doses, of area minus patch, corrected over areas"
-    footer(figure, estimate.attrs, stimuli_of(estimate), "bars: change from dose 0", step)
+    step = "a step: slope over ranks of the doses, of area minus patch"
+    held = [f"{step}, corrected over areas" if len(areas) > 1 else step]
+    footer(figure, estimate.attrs, stimuli_of(estimate), "bars: change from dose 0", *held)
     return figure
 
 

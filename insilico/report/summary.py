@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from insilico.errors import listed
+from insilico.errors import counted, listed
 from insilico.protocol.branches import Plan
 from insilico.run.runner import Failure
 from insilico.schema import PLACES
@@ -53,11 +53,12 @@ def _head(plan: Plan, nouns: Mapping[str, xr.Dataset]) -> list[str]:
     if stimuli is not None:
         shown = stimuli.sizes["stimulus"]
         if plan.branches:
-            lines.append(f"{shown} stimuli, {counted(len(plan.branches), 'condition')}.")
+            conditions = counted(len(plan.branches), "condition")
+            lines.append(f"{counted(shown, 'stimulus')}, {conditions}.")
         elif _of_others(nouns, shown):
             lines.append("Nothing is decoded.")
         else:
-            lines.append(f"{shown} stimuli, nothing is decoded.")
+            lines.append(f"{counted(shown, 'stimulus')}, nothing is decoded.")
     return lines
 
 
@@ -273,8 +274,3 @@ def _failed(failures: Mapping[str, Failure]) -> list[str]:
         whole: Any = {"break_long_words": False, "break_on_hyphens": False}  # paths stay whole
         lines += wrap(f"{job}: {message}{more}", WIDTH, subsequent_indent="  ", **whole)
     return lines
-
-
-def counted(n: int, what: str) -> str:
-    """Write a number and its noun."""
-    return f"{n} {what}" if n == 1 else f"{n} {what}s"

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from insilico.errors import SchemaError
+from insilico.errors import SchemaError, counted
 from insilico.statistics import intervals
 from insilico.statistics.attainable import of_flips
 from insilico.statistics.contrasts import labelled, require_conditions, require_metrics, tested
@@ -110,7 +110,7 @@ class Crossing(Step):
             statistic="score against the stimulus minus score against its partner",
             test=told(stimuli, self.n),
             null="pictures are as near to one end as to the other",
-            correction=f"maximum of |t| over {len(levels)} levels, per metric",
+            correction=f"maximum of |t| over {counted(len(levels), 'level')}, per metric",
             interval=intervals.told("bca"),
             smallest_p=of_flips(stimuli, self.n),
         )

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from insilico.errors import SchemaError, listed
+from insilico.errors import SchemaError, counted, listed
 from insilico.schema import check
 from insilico.spaces.tokens import image_tokens
 from insilico.statistics.attainable import of_orders
@@ -198,7 +198,7 @@ class Discriminability(Step):
                 "versions": self._said(reconstructions, shared),
                 "test": f"same > different: {self.n} permutations of stimuli, one-sided",
                 "null": "versions paired without regard to the stimulus",
-                "correction": f"Bonferroni over {len(rows)} stages",
+                "correction": f"Bonferroni over {counted(len(rows), 'stage')}",
                 "interval": "95 % BCa, 9999 resamples of stimuli",
                 "unit_of_inference": "stimulus",
                 "smallest_p": of_orders(self.n, int(rows[0]["n"]), max(versions - 1, 1)),

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from pydantic import NonNegativeInt, PositiveInt
 
-from insilico.errors import SpaceError
+from insilico.errors import SpaceError, counted
 from insilico.schema import check, place_of
 from insilico.spaces import regions
 from insilico.statistics import jackknife
@@ -106,7 +106,7 @@ class ExplainedVariance(Step):
             statistic="sum over places of r |r| over the sum of their noise ceilings",
             test=f"above 0: {self.n} permutations of stimuli, one-sided",
             null="prediction and measurement of different stimuli",
-            correction=f"maximum over {len(names)} regions",
+            correction=f"maximum over {counted(len(names), 'region')}",
             interval="95 %, jackknife over stimuli (t)",
             smallest_p=of_orders(self.n, len(x)),
             repeats=len(repeats.bold),

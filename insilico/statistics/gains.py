@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 from pydantic import NonNegativeInt, PositiveInt
 
+from insilico.errors import counted
 from insilico.spaces import regions
 from insilico.statistics.accuracy import aligned, bootstrap_correlations
 from insilico.statistics.attainable import of_flips
@@ -179,7 +180,7 @@ class EncodingGap(Step):
             "vertices",
             "test": f"{swaps} swaps of the models' responses to stimuli, two-sided",
             "null": "either model predicts a stimulus as well as the other",
-            "correction": f"maximum of |t| over {regions} regions",
+            "correction": f"maximum of |t| over {counted(regions, 'region')}",
             "interval": f"95 % percentile, {self.n} resamples of stimuli",
             "smallest_p": of_flips(stimuli, self.n),
         }

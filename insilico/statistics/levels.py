@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 from pydantic import NonNegativeInt, PositiveInt, model_validator
 
+from insilico.errors import counted
 from insilico.statistics import intervals
 from insilico.statistics.attainable import of_flips
 from insilico.statistics.contrasts import chance_levels, labelled, require_conditions, tested
@@ -82,7 +83,7 @@ class Levels(Step):
             statistic="mean score over stimuli",
             test=f"{told(len(level), self.n)}, score minus chance",
             null="scores symmetric about chance, the mean over mismatched pairs",
-            correction=f"maximum of |t| over {len(self.of)} conditions, per metric",
+            correction=f"maximum of |t| over {counted(len(self.of), 'condition')}, per metric",
             interval=intervals.told("bca"),
             smallest_p=of_flips(len(level), self.n),
         ).drop_vars("chance")

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 import numpy as np
 import xarray as xr
 
-from insilico.errors import ParameterError
+from insilico.errors import ParameterError, counted
 from insilico.statistics.contrasts import (
     effects,
     labelled,
@@ -80,7 +80,7 @@ class Mixed(Step):
             statistic=f"{self.of} minus {self.against}, fixed effect; negative is loss",
             test=f"t, df {self.df}; random: {', '.join(terms)}; REML",
             null="no difference for other stimuli" + (" and draws" if len(terms) > 1 else ""),
-            correction=f"Holm over {len(order)} contrasts, per metric",
+            correction=f"Holm over {counted(len(order), 'contrast')}, per metric",
             interval="95 % of t",
             **self._caution(terms, scores.sizes["draw"]),
         )

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from pydantic import NonNegativeInt, PositiveInt, field_validator
 
-from insilico.errors import ParameterError, SchemaError
+from insilico.errors import ParameterError, SchemaError, counted
 from insilico.schema import check, place_of
 from insilico.spaces import regions
 from insilico.statistics import jackknife
@@ -171,7 +171,7 @@ class NoiseCeiling(Step):
             "statistic": "mean over places of the noise ceiling of R²",
             "test": f"signal > 0: {self.n} permutations of trials over images, one-sided",
             "null": "trials exchangeable over images: no signal",
-            "correction": f"maximum over {count} regions",
+            "correction": f"maximum over {counted(count, 'region')}",
             "interval": "95 %, jackknife over stimuli (t)",
             "smallest_p": of_orders(self.n, counts.sum(), alike=[*counts, *np.bincount(counts)]),
             "variant": f"{self.variant}: {about.source}",

@@ -12,7 +12,7 @@ import xarray as xr
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 from scipy import special
 
-from insilico.errors import SchemaError, listed
+from insilico.errors import SchemaError, counted, listed
 from insilico.schema import check
 from insilico.spaces import atlases, regions
 from insilico.statistics.attainable import of_draws
@@ -176,7 +176,7 @@ class Optimal(Step):
             f"in the place of the region's own, {picks} picks or all; one-sided",
             "null": "a picture made for the region is as any scene; as one made for another "
             "region; as one made for a patch",
-            "correction": f"Holm over {count} regions, for each way and comparison",
+            "correction": f"Holm over {counted(count, 'region')}, for each way and comparison",
             "interval": f"95 %, Student's t over {draws} restarts",
             "unit_of_inference": "restart",
             "smallest_p": min(of_draws(scenes), of_draws(self.n, (count + 1.0) ** draws)),

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
-from insilico.errors import SchemaError
+from insilico.errors import SchemaError, counted
 from insilico.statistics import intervals
 from insilico.statistics.attainable import of_flips
 from insilico.statistics.contrasts import (
@@ -171,7 +171,7 @@ class Paired(Step):
             statistic=f"{self.of} minus {self.against}, mean over stimuli; negative is loss",
             test=told(stimuli, self.n),
             null="differences symmetric about zero" + (held if self.control else ""),
-            correction=f"maximum of |t| over {len(order)} contrasts, per metric",
+            correction=f"maximum of |t| over {counted(len(order), 'contrast')}, per metric",
             interval=intervals.told(self.interval),
             smallest_p=of_flips(stimuli, self.n),
             **more,

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
-from insilico.errors import SchemaError
+from insilico.errors import SchemaError, counted
 from insilico.statistics.attainable import of_flips
 from insilico.statistics.contrasts import effects, labelled, regions_of, require_conditions
 from insilico.statistics.flips import sign_flip_test, told
@@ -119,7 +119,7 @@ class Prevalence(Step):
             statistic=f"prevalence of an effect at alpha {self.alpha:g}, power {self.power:g}",
             test=f"binomial over subjects, each by {told(stimuli, self.n)}",
             null="no subject has the effect",
-            correction=f"Holm over {len(order)} contrasts, per metric",
+            correction=f"Holm over {counted(len(order), 'contrast')}, per metric",
             interval="95 % highest posterior density, uniform prior",
             smallest_p=self.alpha ** len(self.of),
         )

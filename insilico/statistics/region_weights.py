@@ -10,7 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from pydantic import Field, NonNegativeInt, PositiveInt, field_validator
 
-from insilico.errors import ParameterError, SchemaError, listed
+from insilico.errors import ParameterError, SchemaError, counted, listed
 from insilico.schema import check, require_varying
 from insilico.spaces import regions
 from insilico.statistics import jackknife
@@ -189,7 +189,8 @@ class RegionWeights(Step):
             "looks; entry: percentile over 50, minus 1",
             "test": f"unlike {self.n} random patches of as many voxels, two-sided",
             "null": "patches of voxels that lie together, one in each hemisphere",
-            "correction": f"maximum over {len(self.areas)} areas, in units of the null's spread",
+            "correction": f"maximum over {counted(len(self.areas), 'area')}, in units of the "
+            "null's spread",
             "interval": f"95 % jackknife, {GROUPS} groups of stimuli left out in turn",
             "unit_of_inference": "stimulus",
             "smallest_p": of_draws(self.n),

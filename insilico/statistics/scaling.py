@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from pydantic import Field
 
-from insilico.errors import ParameterError, SchemaError, listed
+from insilico.errors import ParameterError, SchemaError, counted, listed
 from insilico.schema import check
 from insilico.statistics.contrasts import chance_levels
 from insilico.statistics.crossed import crossed
@@ -215,7 +215,7 @@ def _estimate(
         coords={**coords, "metric": scores["metric"].values, **metric},
         attrs={
             **about,
-            "correction": f"Holm over {len(rows['p'])} contrasts, per metric",
+            "correction": f"Holm over {counted(len(rows['p']), 'contrast')}, per metric",
             "interval": INTERVAL,
             "unit_of_inference": "stimulus",
             **{k: scores.attrs[k] for k in ("source", "note") if k in scores.attrs},

@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 from pydantic import NonNegativeInt, PositiveInt
 
-from insilico.errors import ParameterError, SchemaError, listed
+from insilico.errors import ParameterError, SchemaError, counted, listed
 from insilico.spaces.regions import union
 from insilico.statistics import intervals
 from insilico.statistics.attainable import of_flips
@@ -114,7 +114,7 @@ class Shapley(Step):
             statistic=f"Shapley value of each region in {self.of} minus {self.against}",
             test=told(stimuli, self.n),
             null="values symmetric about zero",
-            correction=f"maximum of |t| over {players} regions, per metric",
+            correction=f"maximum of |t| over {counted(players, 'region')}, per metric",
             interval=intervals.told("bca"),
             smallest_p=of_flips(stimuli, self.n),
         )

@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 from pydantic import NonNegativeInt, PositiveInt
 
-from insilico.errors import SchemaError, listed
+from insilico.errors import SchemaError, counted, listed
 from insilico.schema import check, place_of
 from insilico.spaces import atlases, regions
 from insilico.statistics.attainable import of_orders
@@ -208,7 +208,7 @@ class CrossSubject(Step):
             "test": f"leave_one_out, pairwise > 0: {self.n} permutations of each subject's "
             "stimuli, one-sided",
             "null": "subjects share nothing about the stimuli",
-            "correction": f"maximum over {count} regions",
+            "correction": f"maximum over {counted(count, 'region')}",
             "interval": f"95 % percentile, {10 * self.n} resamples of subjects",
         }
 

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
-from insilico.errors import ParameterError, SchemaError, listed
+from insilico.errors import ParameterError, SchemaError, counted, listed
 from insilico.schema import check, place_of
 from insilico.spaces import atlases, fsaverage5, regions
 from insilico.statistics.attainable import of_flips
@@ -151,8 +151,8 @@ class VertexMap(Step):
             "statistic": f"mean of {what} over {self.over}",
             "test": f"{flips} sign flips of {self.over}, two-sided",
             "null": "symmetric about zero",
-            "correction": f"maximum over {means.shape[1]} regions; maps: maximum over places of "
-            f"{largest}; q: false discovery rate ({self.false_discoveries})",
+            "correction": f"maximum over {counted(means.shape[1], 'region')}; maps: maximum over "
+            f"places of {largest}; q: false discovery rate ({self.false_discoveries})",
             "interval": f"95 % t over {self.over}",
             "smallest_p": of_flips(len(means), self.n),
         }

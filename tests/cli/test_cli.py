@@ -14,6 +14,7 @@ from toy_world import install
 
 from insilico import cli
 from insilico.cli import commands
+from insilico.errors import counted
 from insilico.report import experiment
 
 
@@ -139,6 +140,11 @@ def test_wrong_usage_is_status_2(words, capsys):
         cli.main(words)
     assert stopped.value.code == 2
     assert "usage: insilico" in capsys.readouterr().err
+
+
+def test_numbers_agree_with_their_nouns():
+    assert [counted(n, "job") for n in (0, 1, 2)] == ["0 jobs", "1 job", "2 jobs"]
+    assert (counted(1, "stimulus"), counted(4, "vertex")) == ("1 stimulus", "4 vertices")
 
 
 def test_check_says_what_would_run(study, capsys, tmp_path):

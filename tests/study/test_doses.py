@@ -23,7 +23,7 @@ SMALL = {
     "decoder.steps": 2,
     "figures": [],
 }
-AREA = ["place"]
+AREA = "place"
 DOSED = {f"conditions.{name}.perturb.region": AREA for name in ("raised", "raised patches")}
 DOSED |= {f"conditions.{name}.perturb.region": AREA for name in ("alone", "alone patches")}
 DOSED |= {f"conditions.{name}.perturb.dose": [0, 16] for name in ("alone", "alone patches")}
@@ -35,6 +35,7 @@ KINDS = ("face", "body", "word", "place")
 for name in ("raised", "alone"):
     DOSED[f"statistics.{name}.scores"] = dict.fromkeys(KINDS, "names a place")
 MASKED = {"conditions.masked.perturb.fraction": [0.9, 1]}
+MASKED |= {"conditions.masked.perturb.n": 2}
 MASKED |= {"scores": ["pixcorr"], "decoder.captions": "none"}
 MASKED |= {"conditions.predicted masked.perturb.fraction": [1]}
 for name in ("responses", "tokens", "predicted responses"):
@@ -62,6 +63,7 @@ def words(figure):
 def test_an_area_of_places_that_speaks_alone_says_house(ran):
     results = ran("microstimulation", **DOSED)
     alone = results.open("estimate-alone").isel(contrast=0, metric=0)
+    assert alone["contrast"] == "place, 16"
     assert alone["value"] == 1
     assert alone["control_value"] < 0.5
     assert alone["n"] == 3
@@ -70,6 +72,9 @@ def test_an_area_of_places_that_speaks_alone_says_house(ran):
     )
     for part in ("n = 3 stimuli", "95 %", "chance", "simulated", "nothing propagates", "null:"):
         assert part in said, part
+    assert said.startswith("place ")  # over the one panel of each row
+    assert "over 1 level, per metric;" in said
+    assert "over areas" not in said
 
 
 def test_what_is_read_out_from_a_mask(ran):
@@ -82,8 +87,11 @@ def test_what_is_read_out_from_a_mask(ran):
     assert found["responses"]["effect"].sel(metric="object", contrast="0") > 0.8
     pictures = results.open("estimate-pictures")
     assert pictures["effect"].sel(metric="pixcorr", contrast="1") < 0
+    assert pictures["spread"].sel(metric="pixcorr", contrast="0.9") > 0
+    np.testing.assert_allclose(found["tokens"]["spread"].sel(contrast="1"), 0, atol=1e-9)
+    assert pictures.attrs["test"].endswith("levels are means of 2 conditions")
     said = words(masking_curves(pictures, found))
-    for part in ("n = 3 stimuli", "n = 30 stimuli", "95 %", "chance", "simulated", "propagates"):
+    for part in ("n = 3 stimuli", "n = 30 stimuli", "95 %", "chance", "simulated", "SD of masks"):
         assert part in said, part
 
 
@@ -127,7 +135,7 @@ def test_a_script_gives_the_doses(ran):
     how = {"kind": "stimulate", "atlas": "areas", "region": "place", "unit": "sd"}
     alone = chain.perturb(chain.encode(stimuli), **how, dose=16, elsewhere="silence")
     own = isi.score(chain.decode(alone), stimuli, [NAMED])["value"].isel(metric=0)
-    kept = results.open("score")["value"].sel(condition="alone/place/dose 16")
+    kept = results.open("score")["value"].sel(condition="alone/dose 16")
     np.testing.assert_array_equal(own, kept.sel(metric="names a place"))
 
 
