@@ -79,10 +79,10 @@ def listed(values: Iterable[object], limit: int = 12) -> str:
     return ", ".join(words[:limit]) + tail
 
 
-def counted(n: int, what: str) -> str:
-    """Write a number of things: ``1 region``, ``3 regions``, ``2 stimuli``, ``9 vertices``."""
+def counted(n: int | str, what: str) -> str:
+    """Write a number of things: ``1 region``, ``3 regions``, ``20-24 stimuli``, ``9 vertices``."""
     odd = {"stimulus": "stimuli", "vertex": "vertices"}
-    return f"{n} {what}" if n == 1 else f"{n} {odd.get(what, what + 's')}"
+    return f"{n} {what}" if str(n) == "1" else f"{n} {odd.get(what, what + 's')}"
 
 
 def did_you_mean(value: object, allowed: Iterable[object]) -> str:

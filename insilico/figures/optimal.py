@@ -60,7 +60,7 @@ def optimal_pictures(
         for axes, word in zip(panels, [*ways, SCENES], strict=True):
             axes.set_ylabel(str(word) if column == 0 else "", fontsize=6)
     _responses(figure, halves[1].subgridspec(1, len(ways)), estimate)
-    footer(figure, estimate.attrs, stimuli_of(estimate), *_said(estimate), unit="restarts")
+    footer(figure, estimate.attrs, stimuli_of(estimate), *_said(estimate), unit="restart")
     return figure
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from insilico.errors import SchemaError, listed
+from insilico.errors import SchemaError, counted, listed
 
 SINGLE_MM, DOUBLE_MM = 89, 183
 INK, SOFT, PALE = "#222222", "#777777", "#c9c9c9"
@@ -82,11 +82,11 @@ def need(dataset: xr.Dataset, figure: str, *names: str) -> None:
 
 
 def footer(
-    figure: Figure, attrs: Mapping[str, Any], n: object, *more: str, unit: str = "stimuli"
+    figure: Figure, attrs: Mapping[str, Any], n: int | str, *more: str, unit: str = "stimulus"
 ) -> None:
     """Write below a figure its n, interval, tests, source and notes, and what a lesion is."""
     parts = [f"statistic '{attrs['name']}'"] if attrs.get("name") else []
-    parts.append(f"n = {n} {unit}")
+    parts.append(f"n = {counted(n, unit)}")
     for key in ("interval", "test", "null", "correction"):
         if attrs.get(key):
             parts.append(f"{key}: {attrs[key]}" if key != "interval" else f"bars: {attrs[key]}")

@@ -45,8 +45,7 @@ def cross_subject(estimate: xr.Dataset) -> Figure:
         four_views(figure, panels, estimate[name].values, _named(name), (0, top), "viridis", last)
     shown = _networks(figure.add_subplot(grid[-1, :]), estimate)
     figure.legend(handles=shown, loc="outside upper right", ncols=4)
-    unit = f"subjects, {estimate.attrs['n_stimuli']} stimuli each"
-    footer(figure, estimate.attrs, estimate.sizes["subject"], _who(estimate), unit=unit)
+    footer(figure, estimate.attrs, estimate.sizes["subject"], _who(estimate), unit="subject")
     return figure
 
 
@@ -71,5 +70,5 @@ def _networks(axes: Any, estimate: xr.Dataset) -> list[Any]:
 
 
 def _who(estimate: xr.Dataset) -> str:
-    who = f"subjects: {', '.join(estimate['subject'].values)}"
+    who = f"{estimate.attrs['n_stimuli']} stimuli each of {', '.join(estimate['subject'].values)}"
     return f"{who}; grey in the map: pairs of subjects do not correlate above zero"

@@ -120,8 +120,7 @@ def _estimate(name: str, estimate: xr.Dataset) -> list[str]:
     what = str(estimate.attrs.get("statistic", estimate.attrs.get("test", "")))
     n = ", ".join(map(str, np.unique(estimate["n"].values).astype(int)))
     unit = str(estimate.attrs.get("unit_of_inference", "stimulus"))
-    units = unit if n == "1" else {"stimulus": "stimuli"}.get(unit, f"{unit}s")
-    lines = [f"{name}: {what} (n = {n} {units})"]
+    lines = [f"{name}: {what} (n = {counted(n, unit)})"]
     lines += _floor(estimate)
     if "caution" in estimate.attrs:
         lines.append(f"  caution: {estimate.attrs['caution']}")

@@ -144,7 +144,7 @@ def test_wrong_usage_is_status_2(words, capsys):
 
 def test_numbers_agree_with_their_nouns():
     assert [counted(n, "job") for n in (0, 1, 2)] == ["0 jobs", "1 job", "2 jobs"]
-    assert (counted(1, "stimulus"), counted(4, "vertex")) == ("1 stimulus", "4 vertices")
+    assert (counted(1, "stimulus"), counted("3-4", "vertex")) == ("1 stimulus", "3-4 vertices")
 
 
 def test_check_says_what_would_run(study, capsys, tmp_path):

@@ -77,7 +77,8 @@ def test_the_prediction_reaches_what_an_endless_group_would(ran):
     estimate = ran("cross_subject", **changes).open("estimate-between")
     words = _words(cross_subject(estimate))
     assert "grey in the map" in words
-    assert "n = 4 subjects, 60 stimuli each" in words
+    assert "n = 4 subjects;" in words
+    assert "60 stimuli each of " in words
     assert words.count("mean of endlessly many subjects") == 2  # in the legend, at the colour bar
     assert estimate.attrs["unit_of_inference"] == "subject"
     found = estimate["effect"]
