@@ -46,6 +46,10 @@ def false_positives(
     return tuple(rates / count)
 
 
+STATED = {("vasa", 0.4): (0.05, 0.11), ("vasa", 0.8): (0.05, 0.10)}
+"""Rates of what docs/nulls.md calls liberal; all else stays within the 99.9 % band of 5 %."""
+
+
 # --- error rates ----------------------------------------------------------------------------------
 
 
@@ -89,7 +93,8 @@ def test_error_rates_over_parcels(patches, name, width):
     count = 1000 if name in ("spin", "vasa", "hungarian") else 200
     one, both, places_alone = false_positives(patches, named(name), width, count)
     print(f"{name} {width}: one {one:.3f}, both {both:.3f}, naive {places_alone:.2f}")
-    assert both <= (0.075 if count == 1000 else 0.2)
+    least, most = STATED.get((name, width), (0, 0.075 if count == 1000 else 0.11))
+    assert least <= both <= most
 
 
 @pytest.mark.parametrize("name", ["spin", "variogram"])
