@@ -237,8 +237,12 @@ def _predicted(units: np.ndarray, subjects: xr.Dataset, prediction: xr.Dataset) 
 
 
 def _by_region(values: np.ndarray, masks: np.ndarray) -> np.ndarray:
-    """Return each subject's mean over a region's places, (subject, region)."""
-    return np.stack([np.nanmean(values[:, mask], axis=1) for mask in masks], axis=1)
+    """Return each subject's mean over a region's places that have a value, (subject, region)."""
+    found = np.full((len(values), len(masks)), np.nan)
+    for k, mask in enumerate(masks):
+        known = np.isfinite(values[:, mask]).any(1)
+        found[known, k] = np.nanmean(values[known][:, mask], axis=1)
+    return found
 
 
 def _centre(each: np.ndarray) -> np.ndarray:

@@ -91,6 +91,14 @@ def test_prediction_of_what_is_shared_reaches_the_corrected_value():
         KINDS.build("cross_subject")(group, model.assign_attrs(space="elsewhere"))
 
 
+def test_where_no_pair_correlates_above_zero_the_corrected_value_is_none(bold):
+    opposed = np.concatenate([bold[:2], -bold[:2]])
+    found = KINDS.build({"kind": "cross_subject", "n": 10})(subjects(opposed)).isel(contrast=0)
+    assert np.isnan(found["effect"].sel(metric="corrected"))
+    assert found["effect"].sel(metric="leave_one_out") < 0
+    assert found["p"].sel(metric="leave_one_out") > 0.5
+
+
 def test_two_subjects_are_no_group(bold):
     with pytest.raises(SchemaError, match=r"2 subject\(s\); at least 3"):
         KINDS.build("cross_subject")(subjects(bold[:2]))
