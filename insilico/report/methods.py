@@ -12,12 +12,12 @@ import numpy as np
 import xarray as xr
 
 import insilico
-from insilico.errors import listed
+from insilico.errors import counted, listed
 from insilico.job import walk
 from insilico.protocol.branches import Plan
 from insilico.protocol.expand import Row
 from insilico.protocol.steps import kinds
-from insilico.report.summary import WIDTH, counted, simulated
+from insilico.report.summary import WIDTH, simulated
 
 SOURCES = {
     "encoder": "Predicted responses",
