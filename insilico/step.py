@@ -72,6 +72,17 @@ class Step(BaseModel, metaclass=_Made):
     def ready(self) -> None:
         """Raise if it cannot be computed the way `computing` says, before any work is done."""
 
+    def require_sizes(self, sizes: Mapping[Any, int]) -> None:
+        """Raise if it cannot be called with so many stimuli or draws.
+
+        A protocol is checked with the sizes that are known ahead, a dataset with all of its own.
+
+        Parameters
+        ----------
+        sizes : dict
+            Of ``stimulus``, and of ``draw`` where it is called with scores; any may be missing.
+        """
+
     def kept(self, result: xr.Dataset) -> xr.Dataset:
         """Return what of a result is written down.
 

@@ -24,6 +24,8 @@ class Adapter(Step):
 
     learns: ClassVar[bool] = True
     """Whether it is fitted on pairs; a saved one is not."""
+    linear: ClassVar[bool] = False
+    """Whether what it fits is one matrix, as `insilico.spaces.linear` reads it."""
     seen: Literal["refuse", "allow"] = "refuse"
 
     @property

@@ -59,6 +59,7 @@ class Ridge(Adapter):
 
     kind: ClassVar[str] = "ridge"
     version: ClassVar[int] = 2
+    linear: ClassVar[bool] = True
     alpha: Penalty = 1000.0
     alphas: Annotated[tuple[Penalty, ...], Field(min_length=1)] | None = None
     choose: Literal["loo", "gcv", "folds"] = "loo"

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from string import punctuation
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import torch
 import xarray as xr
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from insilico.encoders.config import CONFIG, MaryNanoConfig, read_config
@@ -89,6 +89,12 @@ class MaryNano(Step):
     tr_s: float = Field(default=1.0, gt=0)
     rows: Literal["mean", "keep"] = "mean"
     without: tuple[Stream, ...] = ()
+
+    @model_validator(mode="after")
+    def _something_is_left(self) -> MaryNano:
+        if not set(get_args(Stream)) - {*self.without}:
+            raise ValueError("without all of its streams an encoder has no input: silence fewer")
+        return self
 
     def digests(self) -> dict[str, str]:
         """Return the digest of the weights."""

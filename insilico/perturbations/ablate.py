@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -55,6 +56,11 @@ class Ablate(Perturbation):
     def lost(self, mask: np.ndarray, response: xr.Dataset) -> np.ndarray:
         """Return the places that lose their response."""
         return mask
+
+    def require_sizes(self, sizes: Mapping[Any, int]) -> None:
+        """Raise if responses are taken from other stimuli, and there is one."""
+        if self.fill == "resample":
+            fills.require_another(sizes.get("stimulus", 2))
 
     def _filled(
         self, response: xr.Dataset, lost: np.ndarray, training: xr.Dataset | None

@@ -33,12 +33,17 @@ def noise(rows: Floats, draws: Floats) -> Floats:
     return mean + draws @ ((rows - mean) / np.sqrt(len(rows) - 1)).astype(np.float32)
 
 
-def derangement(n: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Return a permutation that leaves nothing in its place, all such alike likely."""
+def require_another(n: int) -> None:
+    """Raise unless there is another stimulus to take a response from."""
     if n < 2:
         raise ParameterError(
             f"another stimulus to take a response from is needed; {n} is shown: show 2 or more"
         )
+
+
+def derangement(n: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Return a permutation that leaves nothing in its place, all such alike likely."""
+    require_another(n)
     while True:
         order = rng.permutation(n)
         if (order != np.arange(n)).all():

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import xarray as xr
-from pydantic import Field, NonNegativeInt
+from pydantic import Field, NonNegativeInt, model_validator
 
 from insilico.errors import ParameterError, SpaceError
 from insilico.schema import LESION, check, place_of, require_varying
@@ -53,6 +53,17 @@ class Perturbation(Step):
     control_index: NonNegativeInt = 0
     overlap: float = Field(0.0, ge=0, lt=1)
     seed: NonNegativeInt = 0
+
+    @model_validator(mode="after")
+    def _of_a_control(self) -> Perturbation:
+        told = {"control_index": self.control_index, "overlap": self.overlap}
+        for name, value in told.items():
+            if value and self.control is None:
+                raise ValueError(
+                    f"{name} is of a matched control, and there is none: add control: patch, or "
+                    f"leave {name} out"
+                )
+        return self
 
     def digests(self) -> dict[str, str]:
         """Return the digests of the atlases named."""

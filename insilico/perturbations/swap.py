@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -9,7 +10,7 @@ import xarray as xr
 from pydantic import Field
 
 from insilico.errors import ParameterError, not_one_of
-from insilico.perturbations.fills import derangement
+from insilico.perturbations.fills import derangement, require_another
 from insilico.perturbations.perturbation import CHANGE, Perturbation
 from insilico.spaces import regions
 from insilico.step import generator
@@ -51,10 +52,24 @@ class Swap(Perturbation):
         names = response["stimulus"].values.astype(str)
         return {"partner": ("stimulus", names[self.partners(response)])}
 
+    def require_sizes(self, sizes: Mapping[Any, int]) -> None:
+        """Raise if the rule has no partner for each of so many stimuli."""
+        n = sizes.get("stimulus")
+        if n is None or self.partner is not None:
+            return
+        if self.rule == "derangement":
+            require_another(n)
+        elif n % 2 or not n:
+            raise ParameterError(
+                f"{n} stimuli cannot be exchanged two by two; show an even number, or use "
+                "rule: derangement"
+            )
+
     def partners(self, response: xr.Dataset) -> np.ndarray:
         """Return for each stimulus the position of the one that it takes from."""
         names = [str(name) for name in response["stimulus"].values]
         if self.partner is None:
+            self.require_sizes({"stimulus": len(names)})
             rng = generator(self.seed, self.rule, *names)
             return paired(len(names), rng) if self.rule == "pairs" else derangement(len(names), rng)
         given = self.partner
@@ -66,12 +81,7 @@ class Swap(Perturbation):
 
 
 def paired(n: int, rng: np.random.Generator) -> np.ndarray:
-    """Return random partners, each the other's."""
-    if n % 2 or not n:
-        raise ParameterError(
-            f"{n} stimuli cannot be exchanged two by two; show an even number, or use "
-            "rule: derangement"
-        )
+    """Return random partners, each the other's, of an even number."""
     order, found = rng.permutation(n), np.empty(n, np.int64)
     found[order[0::2]], found[order[1::2]] = order[1::2], order[0::2]
     return found

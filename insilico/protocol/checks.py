@@ -33,6 +33,7 @@ from insilico.protocol.steps import (
     complaints,
     kind_has,
     kinds,
+    not_linear,
 )
 from insilico.scores.settings import expanded
 from insilico.spaces.controls import in_voxels
@@ -198,6 +199,8 @@ def _refit(protocol: Protocol, name: str, spec: dict[str, Any], loc: Loc) -> Ite
     elif spec.get("control") == "leverage" and not fitted:
         message = "leverage is matched in an adapter that is fitted here: add 'adapter'"
         yield (*loc, "control"), message
+    elif spec.get("control") == "leverage" and (message := not_linear(adapter)):
+        yield (*loc, "control"), f"leverage is matched in a matrix: {message}"
 
 
 def _curve(spec: dict[str, Any], loc: Loc) -> Iterator[Complaint]:

@@ -210,6 +210,11 @@ def _value(value: Any, source: str) -> Any:
     from ruamel.yaml.error import YAMLError
 
     try:
-        return YAML(typ="safe", pure=True).load(value)
+        yaml = YAML(typ="safe", pure=True)
+        node = yaml.compose(value)
+        if node is None:
+            return None
+        list(_marks(node, (), source, set()))  # as in a file: keys are words, each once
+        return yaml.constructor.construct_document(node)
     except YAMLError as error:
         raise ProtocolError(f"{source}: '{value}' is not a YAML value: {error}") from error

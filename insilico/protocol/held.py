@@ -1,6 +1,7 @@
-"""The third look at a protocol: its jobs, and whether files of responses hold what they ask for.
+"""The third look at a protocol: its jobs, and whether they can be done with what is known ahead.
 
-Files of predicted responses, and of recordings.
+Files of predicted responses and of recordings hold what is asked for, regions lie in the response,
+and there are as many stimuli and draws as a step needs.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from insilico.errors import InsilicoError, listed
 from insilico.job import Job, walk
 from insilico.protocol.branches import Plan
 from insilico.protocol.document import Loc
-from insilico.protocol.expand import Row, changed
+from insilico.protocol.draws import Drawn
+from insilico.protocol.expand import NONE, Row, changed
 from insilico.protocol.first import First
 from insilico.protocol.model import Protocol
+from insilico.protocol.patterns import SOURCE, Rest
 from insilico.protocol.plan import plan
 from insilico.protocol.steps import Complaint, build
 from insilico.schema import canonical
@@ -26,6 +29,7 @@ PAIRS = (
     "name who predicts them, such as adapter: {encoder: {kind: mary_nano}}"
 )
 
+Sizes = dict[str, int]
 RECORDED = "recording"
 """The source of conditions of measured responses, which lie in voxels."""
 
@@ -37,7 +41,9 @@ def planned(protocol: Protocol) -> Iterator[Complaint]:
     """
     try:
         work = plan(protocol)
-        yield from _controls(work)
+        yield from _places_of(work)
+        yield from _sizes_of(work)
+        yield from _draws_of(work)
         jobs = list(walk(work.targets()))
         fitted_on = {job.inputs[0].key for job in jobs if job.method == "fit"}
         for job in jobs:
@@ -51,30 +57,92 @@ def planned(protocol: Protocol) -> Iterator[Complaint]:
         yield (), str(error)
 
 
-def _controls(work: Plan) -> Iterator[Complaint]:
-    """Yield regions whose first control does not fit; one matched in a fit is known only later."""
+def _places_of(work: Plan) -> Iterator[Complaint]:
+    """Yield regions that a response does not have, and those whose first control does not fit.
+
+    A control that is matched in a fit is known only later.
+    """
     known: dict[str, xr.Dataset | None] = {}
     for row in (branch.row for branch in work.branches):
         perturb = row.perturb or {}
-        if row.control == 0 and perturb["control"] != "leverage":
+        if perturb and row.control in (NONE, 0) and perturb.get("control") != "leverage":
             step: Any = build("perturb", perturb, work.protocol.seed)
             try:
-                places = _places(row, known)
-                if hasattr(step, "mask") and (places is not None or row.source != RECORDED):
+                places = _voxels(row, known) if row.source == RECORDED else None
+                if hasattr(step, "mask") and (places is not None or _on_surface(row)):
                     step.mask(places)
             except InsilicoError as error:
-                yield ("conditions", row.base, "perturb", "control"), f"{row.name}: {error}"
+                field = "region" if row.control == NONE else "control"
+                yield ("conditions", row.base, "perturb", field), f"{row.name}: {error}"
 
 
-def _places(row: Row, known: dict[str, xr.Dataset | None]) -> xr.Dataset | None:
+def _on_surface(row: Row) -> bool:
+    """Say whether a response is known to lie on fsaverage5: adapters and patterns take no other."""
+    return row.source != RECORDED and (row.source == SOURCE or "adapter" in row.chain)
+
+
+def _voxels(row: Row, known: dict[str, xr.Dataset | None]) -> xr.Dataset | None:
     """Return the voxels of a measured condition, where its recording knows them ahead."""
-    if row.source != RECORDED:
-        return None
     recording: Any = build("recording", {**row.chain["recording"], "space": "voxels"})
     name = canonical(recording.identity())
     if name not in known:
         known[name] = recording.places() if hasattr(recording, "places") else None
     return known[name]
+
+
+def _sizes_of(work: Plan) -> Iterator[Complaint]:
+    """Yield perturbations and statistics that cannot be had of so few stimuli, or draws."""
+    rows = {f"perturb {branch.row.name}": branch.row for branch in work.branches}
+    names = {f"statistics {name}": name for name in work.statistics}
+    draws = _draws(work.branches[0].reconstruction) if work.branches else {}
+    known: dict[str, Sizes] = {}
+    for job in walk(work.targets()):
+        row, name = rows.get(job.name), names.get(job.name, "")
+        if (row or name) and job.inputs:
+            drawn = draws if job.inputs[0] is work.score else {}
+            try:
+                job.step.require_sizes(_sizes(job.inputs[0], known) | drawn)
+            except InsilicoError as error:
+                loc: Loc = ("conditions", row.base, "perturb") if row else ("statistics", name)
+                yield loc, str(error)
+
+
+def _draws_of(work: Plan) -> Iterator[Complaint]:
+    """Yield conditions with other numbers of draws than the first: scores are joined by draw."""
+    scored = [branch for branch in work.branches if branch.scores]
+    each = {branch.row.base: _draws(branch.reconstruction).get("draw") for branch in scored}
+    for name, draws in each.items():
+        first = next(iter(each))
+        if None not in (draws, each[first]) and draws != each[first]:
+            met = f"it has {draws} draws of each stimulus, and '{first}' has {each[first]}"
+            fix = "conditions are compared draw by draw: give them the same decoder.draws"
+            yield ("conditions", name), f"{met}; {fix}"
+
+
+def _draws(job: Job) -> Sizes:
+    """Return how many pictures of each stimulus are decoded, as far as that is known ahead."""
+    if hasattr(job.step, "draws"):
+        return {"draw": job.step.draws}
+    return _draws(job.inputs[0]) if job.inputs else {}
+
+
+def _sizes(job: Job, known: dict[str, Sizes]) -> Sizes:
+    """Return of how many stimuli a job's result is, as far as that is known ahead."""
+    if job.key not in known:
+        known[job.key] = _stimuli(job, known)
+    return known[job.key]
+
+
+def _stimuli(job: Job, known: dict[str, Sizes]) -> Sizes:
+    if isinstance(job.step, Rest):
+        return {"stimulus": 1}
+    if isinstance(job.step, First | Drawn):
+        return {"stimulus": job.step.n}
+    if job.inputs:
+        return _sizes(job.inputs[0], known)
+    ids, n = job.step.ids(), getattr(job.step, "n", None)
+    n = n if ids is None else len(ids)
+    return {} if n is None else {"stimulus": n}
 
 
 def _shown(job: Job) -> Collection[str] | None:

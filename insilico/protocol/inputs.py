@@ -9,7 +9,7 @@ from insilico.errors import InsilicoError, listed, not_one_of
 from insilico.protocol import again, patterns, readout
 from insilico.protocol.document import Loc, merge
 from insilico.protocol.model import CHAIN, ONWARD, Protocol, Spec
-from insilico.protocol.steps import Complaint, build, complaints, kinds, takes
+from insilico.protocol.steps import Complaint, build, complaints, kinds, not_linear, takes
 from insilico.spaces.regions import own_labels
 from insilico.step import Step
 
@@ -120,8 +120,11 @@ def _calibrated(protocol: Protocol, spec: Spec, loc: Loc) -> Iterator[Complaint]
 
 
 def _adapter(protocol: Protocol, spec: Spec, loc: Loc) -> Iterator[Complaint]:
-    if "pairs" not in (protocol.adapter or {}):
+    adapter = protocol.adapter or {}
+    if "pairs" not in adapter:
         yield loc, "it goes through an adapter that is fitted here: add 'adapter', or a preset"
+    elif told := not_linear(adapter):
+        yield loc, f"it goes through a matrix: {told}"
 
 
 def _entry(protocol: Protocol, spec: Spec, loc: Loc) -> Iterator[Complaint]:

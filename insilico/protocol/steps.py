@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from insilico.errors import InsilicoError, not_one_of
+from insilico.errors import InsilicoError, listed, not_one_of
 from insilico.protocol.document import Loc
 from insilico.scores.settings import SETTINGS
 from insilico.step import Registry, Step, in_words
@@ -56,6 +56,14 @@ def kind_has(section: str, spec: Mapping[str, Any], name: str) -> Any:
     if not isinstance(kind, str) or kind not in registry.addresses():
         return None
     return getattr(registry[kind], name, None)
+
+
+def not_linear(adapter: Mapping[str, Any]) -> str:
+    """Say that an adapter is known to be no matrix; empty where it is one, or does not say."""
+    if kind_has("adapter", adapter, "linear") is not False:
+        return ""
+    known = [name for name in kinds("adapter") if kind_has("adapter", {"kind": name}, "linear")]
+    return f"a linear adapter is needed, met '{adapter['kind']}'; allowed: {listed(known)}"
 
 
 def parameters(section: str, spec: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 import xarray as xr
@@ -38,6 +39,17 @@ class DrawReliability(Step):
 
     kind: ClassVar[str] = "draw_reliability"
 
+    def require_sizes(self, sizes: Mapping[Any, int]) -> None:
+        """Raise if there is one draw, or too few stimuli."""
+        if sizes.get("draw", 2) < 2:
+            raise SchemaError(
+                "draw_reliability: one draw a stimulus; ask the decoder for two or more (draws: 2)"
+            )
+        if sizes.get("stimulus", 3) < 3:
+            raise SchemaError(
+                f"draw_reliability: {sizes['stimulus']} stimuli; at least 3 are needed"
+            )
+
     def __call__(self, scores: xr.Dataset) -> xr.Dataset:
         """Estimate the reliability of one draw.
 
@@ -52,14 +64,9 @@ class DrawReliability(Step):
             than stimuli do.
         """
         check(scores, "score")
-        if scores.sizes.get("draw", 1) < 2:
-            raise SchemaError(
-                "draw_reliability: one draw a stimulus; ask the decoder for two or more (draws: 2)"
-            )
+        self.require_sizes({"draw": 1, **scores.sizes})
         values = scores["value"].transpose("condition", "metric", "stimulus", "draw").values
         stimuli = values.shape[2]
-        if stimuli < 3:
-            raise SchemaError(f"draw_reliability: {stimuli} stimuli; at least 3 are needed")
         effect = np.array([[agreement(one) for one in row] for row in values])
         rest = [~np.eye(stimuli, dtype=bool)[k] for k in range(stimuli)]
         without = [[[agreement(one[k]) for one in row] for row in values] for k in rest]

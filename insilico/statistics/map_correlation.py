@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 import xarray as xr
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import NonNegativeInt, PositiveInt, model_validator
 
 from insilico.errors import ParameterError, SchemaError, SpaceError, not_one_of
 from insilico.schema import check, place_of
@@ -53,6 +53,15 @@ class MapCorrelation(Step):
     method: Method = "pearson"
     n: PositiveInt = 1000
     seed: NonNegativeInt = 0
+
+    @model_validator(mode="after")
+    def _parcels_have_an_atlas(self) -> MapCorrelation:
+        if self.by is None and named(self.null).fits == ("parcel",):
+            raise ValueError(
+                f"null '{self.null}' is for maps over parcels: name their atlas, such as "
+                "by: yeo7, or take null: spin"
+            )
+        return self
 
     def digests(self) -> dict[str, str]:
         """Return the digest of the atlas."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import xarray as xr
@@ -62,6 +62,7 @@ class Mixed(Step):
             where nothing differs it is 1.
         """
         require_conditions(scores, (self.of, self.against), self.kind)
+        self.require_sizes(scores.sizes)
         terms = self._terms(scores.sizes["draw"])
         order = regions_of(scores, self.of)
         lesion = effects(scores, self.of, self.against, self.kind)
@@ -92,13 +93,17 @@ class Mixed(Step):
         told = f"{draws} draws: how much draws differ is hardly known, and p may be too small"
         return {"caution": f"{told}; let the decoder draw {FEW} or more"}
 
+    def require_sizes(self, sizes: Mapping[Any, int]) -> None:
+        """Raise if terms are asked for that one draw cannot tell apart."""
+        few = sizes.get("draw", 2) < 2
+        if few and self.random is not None and set(self.random) != {"stimulus"}:
+            raise ParameterError(
+                f"mixed: random {', '.join(self.random)}: with one draw only 'stimulus' can be "
+                "told from the residual; let the decoder draw more, or leave 'random' out"
+            )
+
     def _terms(self, draws: int) -> tuple[str, ...]:
         if self.random is not None:
-            if draws < 2 and set(self.random) != {"stimulus"}:
-                raise ParameterError(
-                    f"mixed: random {', '.join(self.random)}: with one draw only 'stimulus' can be "
-                    "told from the residual; let the decoder draw more, or leave 'random' out"
-                )
             return tuple(dict.fromkeys(self.random))
         return ("stimulus",) if draws < 2 else Term.__args__  # type: ignore[attr-defined]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import xarray as xr
@@ -111,7 +111,11 @@ class Paired(Step):
         require_conditions(scores, filter(None, asked), self.kind)
         if isinstance(self.equivalent_within, Mapping):
             require_metrics(scores, self.equivalent_within)
-        if self.interval == "two_way" and scores.sizes["draw"] < 2:
+        self.require_sizes(scores.sizes)
+
+    def require_sizes(self, sizes: Mapping[Any, int]) -> None:
+        """Raise if draws shall be resampled, and there is one."""
+        if self.interval == "two_way" and sizes.get("draw", 2) < 2:
             raise SchemaError(
                 "paired: interval two_way resamples draws, and there is one: "
                 "let the decoder draw more, or set interval: studentised"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import xarray as xr
@@ -96,13 +97,8 @@ class Prevalence(Step):
             of their mean effects, `mean_effect` the mean over subjects.
         """
         require_conditions(scores, (*self.of, *self.against), self.kind)
+        self.require_sizes(scores.sizes)
         stimuli, order = scores.sizes["stimulus"], regions_of(scores, self.of[0])
-        least = of_flips(stimuli, self.n)
-        if least > self.alpha:
-            raise SchemaError(
-                f"prevalence: with {stimuli} stimuli no subject can be significant at "
-                f"{self.alpha}: the least p is {least:.3g}; show more stimuli, or more sign flips"
-            )
         each = [
             effects(scores, of, against, self.kind, order).mean(1)
             for of, against in zip(self.of, self.against, strict=True)
@@ -123,6 +119,16 @@ class Prevalence(Step):
             interval="95 % highest posterior density, uniform prior",
             smallest_p=self.alpha ** len(self.of),
         )
+
+    def require_sizes(self, sizes: Mapping[Any, int]) -> None:
+        """Raise if there are too few stimuli for any subject to be significant."""
+        stimuli = sizes.get("stimulus")
+        least = 0.0 if stimuli is None else of_flips(stimuli, self.n)
+        if least > self.alpha:
+            raise SchemaError(
+                f"prevalence: with {stimuli} stimuli no subject can be significant at "
+                f"{self.alpha}: the least p is {least:.3g}; show more stimuli, or more sign flips"
+            )
 
     def _p(self, differences: np.ndarray, subject: int) -> np.ndarray:
         """Return p of one subject, (contrast, metric)."""

@@ -106,12 +106,12 @@ def test_changing_the_adapter_keeps_what_stands_before_it(planned):
 def test_a_condition_changes_its_own_chain_only(planned, tmp_path):
     text = (tmp_path / "study.yaml").read_text()
     text = text.replace(
-        "  intact:   {}", "  intact:   {}\n  sharp: {adapter: {alpha: 3.0}, decoder: {draws: 2}}"
+        "  intact:   {}", "  intact:   {}\n  sharp: {adapter: {alpha: 3.0}, decoder: {seed: 3}}"
     )
     (tmp_path / "study.yaml").write_text(text)
     jobs = by_name(planned())
     assert jobs["adapt sharp"].step.alpha == 3.0
-    assert jobs["decode sharp"].step.draws == 2
+    assert jobs["decode sharp"].step.seed == 3
     assert jobs["adapt intact"].step.alpha == 1.0
     assert jobs["adapt sharp"].inputs[0].key == jobs["adapt intact"].inputs[0].key
 

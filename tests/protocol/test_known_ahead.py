@@ -1,0 +1,114 @@
+"""What a protocol alone tells of sizes, spaces and places is told by check, before minutes of work."""
+
+from __future__ import annotations
+
+import pytest
+
+from insilico.errors import ProtocolError
+from insilico.protocol.read import mistakes, read
+
+STUDY = """\
+title: What is known ahead
+preset: phantom
+stimuli: {n: 6}
+conditions:
+  intact: {}
+  lost: {perturb: {kind: ablate, atlas: yeo7, region: [Vis, Limbic], fill: mean}}
+scores: [pixcorr]
+statistics:
+  gap: {kind: paired, of: lost, against: intact}
+"""
+
+
+@pytest.fixture(autouse=True)
+def _no_weights_needed(monkeypatch):
+    """Let steps be built where their weights are not."""
+    from insilico.decoders.mindeye2.step import MindEye2
+    from insilico.encoders.mary_nano import MaryNano
+    from insilico.step import Step
+
+    for step in (MindEye2, MaryNano):
+        monkeypatch.setattr(step, "digests", Step.digests)
+
+
+@pytest.fixture
+def study(tmp_path):
+    path = tmp_path / "p.yaml"
+    path.write_text(STUDY)
+    return path
+
+
+def of_gap(**spec):
+    return {"statistics.gap": {"of": "lost", "against": "intact", **spec}}
+
+
+def perturbed(**spec):
+    return {"conditions.lost": {"perturb": {"kind": "ablate", "atlas": "yeo7", **spec}}}
+
+
+SWAPPED = perturbed(kind="swap", region=["Vis", "Limbic"])
+PREVALENT = of_gap(kind="prevalence", of=["lost", "lost"], against=["intact", "intact"])
+MEASURED = {"conditions.lost.source": "recording"}
+AHEAD = {
+    "draws are resampled, and there is one": (
+        of_gap(kind="paired", interval="two_way"), {"decoder.draws": 2}, "let the decoder draw more"),
+    "too few stimuli to be significant": (
+        {**PREVALENT, "stimuli.n": 4}, {"stimuli.n": 6}, "with 4 stimuli no subject"),
+    "terms of one draw": (
+        of_gap(kind="mixed", random=["draw"]), {"decoder.draws": 2}, "with one draw only 'stimulus'"),
+    "reliability of one draw": (
+        {"statistics.gap": {"kind": "draw_reliability"}}, {"decoder.draws": 2}, "one draw a stimulus"),
+    "unlike numbers of draws": (
+        {"conditions.lost.decoder.draws": 3}, {"decoder.draws": 3}, "3 draws of each stimulus, and 'intact' has 1"),
+    "an odd number exchanged by twos": (
+        {**SWAPPED, "stimuli.n": 7}, {"stimuli.n": 8}, "7 stimuli cannot be exchanged two by two"),
+    "an odd number of pairs refitted": (
+        {**SWAPPED, "conditions.lost.perturb.refit": True, "adapter.pairs": 7}, {"adapter.pairs": 8}, "7 stimuli cannot"),
+    "another stimulus of one": (
+        {**perturbed(region="Vis", fill="resample"), "stimuli.n": 1, "statistics.gap": {"kind": "sweep", "by": "yeo7"}},
+        {"stimuli.n": 2}, "another stimulus to take a response from is needed; 1 is shown"),
+    "a matrix of what is none": (
+        {"statistics.gap": {"kind": "sweep", "by": "yeo7"}, "adapter": {"kind": "mlp", "pairs": 9}},
+        {"adapter": {"kind": "ridge", "pairs": 9}}, "met 'mlp'; allowed: ridge"),
+    "leverage of no matrix": (
+        {**perturbed(region="Vis", control="leverage"), "adapter": {"kind": "mlp", "pairs": 9}},
+        {"adapter": {"kind": "ridge", "pairs": 9}}, "met 'mlp'; allowed: ridge"),
+    "a null of parcels": (
+        {"statistics.gap": {"kind": "map_correlation", "null": "hungarian"}}, {"statistics.gap.by": "yeo7"},
+        "null 'hungarian' is for maps over parcels"),
+    "labels that a prediction has not": (
+        perturbed(region="floc-faces:any"), MEASURED, "needs a response with the coordinate 'floc-faces'"),
+    "labels that a recording has not": (
+        {**perturbed(region="roi:V9"), **MEASURED}, {"conditions.lost.perturb.region": "roi:V1"}, "unknown roi 'V9'"),
+    "an encoder of nothing": (
+        {"encoder.without": ["text", "vision", "sound"]}, {"encoder.without": ["text", "sound"]}, "has no input"),
+    "overlap of no control": (
+        perturbed(region="Vis", overlap=0.3), {"conditions.lost.perturb.control": "patch"}, "overlap is of a matched control"),
+    "number of no control": (
+        perturbed(region="Vis", control_index=3), {"conditions.lost.perturb.control": "patch"}, "control_index is of a matched"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("wrong", "mended", "words"), AHEAD.values(), ids=AHEAD)
+def test_what_a_run_would_find_is_told_by_check(study, wrong, mended, words):
+    (line,) = mistakes(study, wrong)
+    assert words in line
+    assert mistakes(study, {**wrong, **mended}) == []
+
+
+def test_of_files_whose_number_is_not_known_ahead_nothing_is_said(study, tmp_path):
+    """One that is left out as broken is found by reading them all, which a run does."""
+    from PIL import Image
+
+    for k in range(3):
+        Image.new("RGB", (9, 9)).save(tmp_path / f"{k}.png")
+    study.write_text(STUDY.replace("{n: 6}", f"{{kind: images, path: {tmp_path}}}"))
+    assert "3 stimuli cannot be exchanged" in mistakes(study, SWAPPED)[0]
+    assert mistakes(study, {**SWAPPED, "stimuli.broken": "skip"}) == []
+
+
+def test_keys_that_are_set_are_words_as_in_a_file(study):
+    spec = "{kind: map_correlation, by: yeo7, null: baum}"  # null is no word of YAML
+    assert read(study, {"statistics.gap": spec}).protocol.statistics["gap"]["null"] == "baum"
+    with pytest.raises(ProtocolError, match="--set statistics.gap:1:of: this key is repeated"):
+        read(study, {"statistics.gap": "{kind: paired, of: lost, of: intact}"})
