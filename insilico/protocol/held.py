@@ -21,6 +21,7 @@ from insilico.protocol.first import First
 from insilico.protocol.model import Protocol
 from insilico.protocol.patterns import SOURCE, Rest
 from insilico.protocol.plan import plan
+from insilico.protocol.stability import copies
 from insilico.protocol.steps import Complaint, build
 from insilico.schema import canonical
 
@@ -44,6 +45,7 @@ def planned(protocol: Protocol) -> Iterator[Complaint]:
         yield from _places_of(work)
         yield from _sizes_of(work)
         yield from _draws_of(work)
+        yield from copies(work)
         jobs = list(walk(work.targets()))
         fitted_on = {job.inputs[0].key for job in jobs if job.method == "fit"}
         for job in jobs:

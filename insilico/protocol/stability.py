@@ -13,6 +13,7 @@ from typing import Annotated, Any, get_args
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
 from insilico.errors import not_one_of
+from insilico.protocol.branches import Plan
 from insilico.protocol.document import Loc, merge
 from insilico.protocol.half import SIDES
 from insilico.protocol.model import ONWARD, Condition, Protocol
@@ -20,6 +21,7 @@ from insilico.protocol.steps import Complaint, kinds, told
 
 SIDES_OF = ("of", "against")
 SEEDED = ("perturb", "decoder", *ONWARD)
+AGREES = "and agrees with it whatever is true"
 Penalty = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -132,10 +134,18 @@ def stability_complaints(protocol: Protocol) -> Iterator[Complaint]:
         yield from told(error, loc, list(Stability.model_fields))
         return
     if not asked.variants():
-        yield loc, "it changes nothing: name alpha, halves, seed or fill, such as alpha: [10, 1000]"
+        yield (
+            loc,
+            "it changes nothing: name alpha, halves, seed or fill, such as alpha: [10, 100000]",
+        )
     for name in asked.of or ():
         if name not in protocol.conditions:
             yield (*loc, "of"), not_one_of("condition", name, protocol.conditions)
+    for key in ("alpha", "seed", "fill"):
+        values = getattr(asked, key)
+        if len(set(values)) < len(values):
+            met = f"met {list(values)}; allowed: different ones"
+            yield (*loc, key), f"{met}, since a variant agrees with itself"
     for key in ("alpha", "halves"):
         if getattr(asked, key) and protocol.adapter is None:
             yield (*loc, key), "it changes the adapter, and there is none: add 'adapter'"
@@ -143,6 +153,42 @@ def stability_complaints(protocol: Protocol) -> Iterator[Complaint]:
         kind = (protocol.adapter or {}).get("kind")
         yield (*loc, "alpha"), f"adapter '{kind}' has no alpha; adapter: ridge has"
     yield from _fills(protocol, asked, (*loc, "fill"))
+
+
+def copies(work: Plan) -> Iterator[Complaint]:
+    """Yield variants whose every result is the study's own: they would agree, and show nothing.
+
+    Jobs are compared by their keys, so that defaults count as if they were written.
+    """
+    made: dict[str, list[str]] = {}
+    variants: dict[str, set[str]] = {}
+    for branch in work.branches:
+        made.setdefault(branch.row.base, []).append(branch.reconstruction.key)
+        variants.setdefault(branch.row.variant, set()).add(branch.row.base)
+    found = False
+    for variant in filter(None, variants):
+        if all(made[name] == made.get(_before(name, variant)) for name in variants[variant]):
+            found = True
+            loc: Loc = ("stability", "halves" if variant.startswith("half") else variant.split()[0])
+            yield loc, f"{variant} is what the study has already, {AGREES}: take it out"
+    for name, job in () if found else work.statistics.items():
+        if job.step.kind == "stability":
+            yield from _named_twice(job.step.model_dump()["of"], made, ("statistics", name, "of"))
+
+
+def _before(name: str, variant: str) -> str:
+    return name.removesuffix(f" {variant}")
+
+
+def _named_twice(of: Iterable[str], made: dict[str, list[str]], loc: Loc) -> Iterator[Complaint]:
+    """Yield conditions of a statistic of order that are one of those before them."""
+    seen: list[str] = []
+    for name in of:
+        same = [other for other in seen if made[other] == made[name]]
+        if same:
+            fix = "leave it out, or do not repeat it: stability: {of: [...]}"
+            yield loc, f"'{name}' has the very results of '{same[0]}', {AGREES}: {fix}"
+        seen.append(name)
 
 
 def _fills(protocol: Protocol, asked: Stability, loc: Loc) -> Iterator[Complaint]:

@@ -97,10 +97,14 @@ class Stability(Step):
 
     @model_validator(mode="after")
     def _two_variants(self) -> Stability:
-        if len(self.of) < 2 or len(self.against) not in (1, len(self.of)):
+        if len(self.of) < 2:
             raise ValueError(
-                "'of' names two variants or more, 'against' the intact condition of each or of all"
+                f"'of' names {len(self.of)} of the two variants or more that are compared; where "
+                "it is one condition, the key 'stability' of the protocol repeats it: "
+                "stability: {alpha: [10, 100000], halves: 1}"
             )
+        if len(self.against) not in (1, len(self.of)):
+            raise ValueError("'against' names the intact condition of each variant, or one of all")
         return self
 
     def __call__(self, scores: xr.Dataset) -> xr.Dataset:
