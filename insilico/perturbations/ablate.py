@@ -48,14 +48,10 @@ class Ablate(Perturbation):
     ) -> np.ndarray:
         """Return new bold, float32 (..., stimulus, place)."""
         bold = response["bold"].values.copy()
-        lost = self.lost(mask, response)
+        lost = self.acts_on(mask, response)
         if lost.any():
             bold[..., lost] = self._filled(response, lost, training)
         return bold
-
-    def lost(self, mask: np.ndarray, response: xr.Dataset) -> np.ndarray:
-        """Return the places that lose their response."""
-        return mask
 
     def require_sizes(self, sizes: Mapping[Any, int]) -> None:
         """Raise if responses are taken from other stimuli, and there is one."""
@@ -103,9 +99,9 @@ class KeepOnly(Ablate):
     """
 
     kind: ClassVar[str] = "keep_only"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
-    def lost(self, mask: np.ndarray, response: xr.Dataset) -> np.ndarray:
+    def acts_on(self, mask: np.ndarray, response: xr.Dataset) -> np.ndarray:
         """Return the places that lose their response: all cortex outside of the region."""
         return regions.mask(regions.CORTEX, of=response) & ~mask
 
@@ -126,7 +122,7 @@ class Mask(Ablate):
     """
 
     kind: ClassVar[str] = "mask"
-    version: ClassVar[int] = 2  # masks are counted
+    version: ClassVar[int] = 3  # the places acted on are counted
     curve: ClassVar[str] = "fraction"
     repeats: ClassVar[str] = "mask_index"
     region: str = regions.CORTEX
@@ -137,7 +133,7 @@ class Mask(Ablate):
         """Say in a few words what is done."""
         return f"mask {self.fraction:g} (fill {self.fill})"
 
-    def lost(self, mask: np.ndarray, response: xr.Dataset) -> np.ndarray:
+    def acts_on(self, mask: np.ndarray, response: xr.Dataset) -> np.ndarray:
         """Return the places that lose their response: the first of a random order."""
         places = np.flatnonzero(mask)
         within = short_digest(mask.tobytes())

@@ -37,9 +37,10 @@ class Perturbation(Step):
     Notes
     -----
     The result's attributes tell what was done: `perturbed` (all changes so far), and of the last
-    one `perturbed_places`, `control` (``none`` or ``patch 0``) with the control's area and
-    leverage over the region's and what it shares, and `lesion`, the sentence that figures must
-    say. Vertices of the medial wall hold zero whatever was done.
+    one `perturbed_places`, how many it acted on (of `keep_only` all cortex but the region),
+    `control` (``none`` or ``patch 0``) with the control's area and leverage over the region's and
+    what it shares, and `lesion`, the sentence that figures must say. Vertices of the medial wall
+    hold zero whatever was done.
     """
 
     says: ClassVar[str] = LESION
@@ -107,7 +108,8 @@ class Perturbation(Step):
         if response.attrs["space"] == "fsaverage5":
             bold[..., fsaverage5.medial_wall()] = 0
         result = response.assign(bold=(response["bold"].dims, bold.astype(np.float32, copy=False)))
-        result.attrs.update(self._account(response.attrs.get("perturbed"), int(mask.sum())))
+        acted = int(self.acts_on(mask, response).sum())
+        result.attrs.update(self._account(response.attrs.get("perturbed"), acted))
         result.attrs.update(about)
         return result.assign_coords(self.labels(response))
 
@@ -116,6 +118,10 @@ class Perturbation(Step):
     ) -> np.ndarray:
         """Return new bold, float32 (..., stimulus, place)."""
         raise NotImplementedError(self.kind)
+
+    def acts_on(self, mask: np.ndarray, response: xr.Dataset) -> np.ndarray:
+        """Return the places that are given another value, bool (place,), from the region's."""
+        return mask
 
     def labels(self, response: xr.Dataset) -> dict[str, Any]:
         """Return coordinates that the result gains."""

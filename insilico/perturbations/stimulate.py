@@ -44,6 +44,7 @@ class Stimulate(Perturbation):
 
     kind: ClassVar[str] = "stimulate"
     says: ClassVar[str] = CHANGE
+    version: ClassVar[int] = 2
     curve: ClassVar[str] = "dose"
     dose: float = Field(allow_inf_nan=False)
     mode: Literal["add", "scale", "set"] = "add"
@@ -69,6 +70,12 @@ class Stimulate(Perturbation):
             rows = self.rows(training, "elsewhere 'silence'", "elsewhere 'keep'")
             bold[..., lost] = mean_of(rows[:, lost])
         return bold
+
+    def acts_on(self, mask: np.ndarray, response: xr.Dataset) -> np.ndarray:
+        """Return the places that get some of the dose, or are silenced."""
+        if self.elsewhere == "silence":
+            return mask | regions.mask(regions.CORTEX, of=response)
+        return self.weight(mask, response) > 0
 
     def _dosed(
         self, bold: np.ndarray, weight: np.ndarray, training: xr.Dataset | None
