@@ -98,8 +98,9 @@ def footer(
 
 
 def stimuli_of(estimate: xr.Dataset) -> str:
-    """Write the number of stimuli of an estimate."""
-    n = np.unique(estimate["n"].values.astype(int))
+    """Write the number of stimuli of an estimate, as far as it has one."""
+    n = estimate["n"].values
+    n = np.unique(n[np.isfinite(n)].astype(int))
     return str(n[0]) if len(n) == 1 else f"{n[0]}-{n[-1]}"
 
 

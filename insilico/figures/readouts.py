@@ -12,12 +12,12 @@ from insilico.figures.bars import mark, networks_along, whiskers
 from insilico.figures.page import DOUBLE_MM, INK, PALE, footer, need, sheet, stimuli_of, styled
 
 PANELS = {
-    "weights: how a voxel is used": ("clip", "words"),
-    "patterns: where it is seen": ("clip, patterns", "words, patterns"),
+    "weights: how a voxel is used": ("clip", "caption"),
+    "patterns: where it is seen": ("clip, patterns", "caption, patterns"),
     "the decoder's own entry: given, so that it has no interval": ("entry",),
 }
-LOOKS = {"clip": ("o", "#1b6ca8"), "words": ("s", "#c0562b"), "entry": ("D", INK)}
-NAMES = {"clip": "CLIP of the picture − pixels", "words": "CLIP of its caption − pixels"}
+LOOKS = {"clip": ("o", "#1b6ca8"), "caption": ("s", "#c0562b"), "entry": ("D", INK)}
+NAMES = {"clip": "CLIP of the picture − pixels", "caption": "CLIP of its caption − pixels"}
 
 
 @styled

@@ -118,7 +118,8 @@ def _warnings(score: xr.Dataset) -> list[str]:
 
 def _estimate(name: str, estimate: xr.Dataset) -> list[str]:
     what = str(estimate.attrs.get("statistic", estimate.attrs.get("test", "")))
-    n = ", ".join(map(str, np.unique(estimate["n"].values).astype(int)))
+    counts = estimate["n"].values  # NaN where nothing was counted
+    n = ", ".join(map(str, np.unique(counts[np.isfinite(counts)]).astype(int)))
     unit = str(estimate.attrs.get("unit_of_inference", "stimulus"))
     lines = [f"{name}: {what} (n = {counted(n, unit)})"]
     lines += _floor(estimate)

@@ -47,7 +47,7 @@ class RegionWeights(Step):
     """
 
     kind: ClassVar[str] = "region_weights"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     areas: dict[str, str] = Field(min_length=1)
     grid: Annotated[int, Field(ge=2, le=64)] = 8
     weights: str = "phantom"
@@ -88,11 +88,12 @@ class RegionWeights(Step):
         Returns
         -------
         estimate, (contrast, metric)
-            Contrasts are the areas. Metrics ``clip``, ``words``: the difference for weights;
-            ``clip, patterns``, ``words, patterns``: for patterns; ``entry``: mean percentile of
-            the norm of the entry's weights, over 50, minus 1. `chance_level` is the mean over
-            random patches of as many voxels in either hemisphere. Without a caption there are no
-            ``words``. By voxel: `percentile` (features, voxel).
+            Contrasts are the areas. Metrics ``clip``, ``caption``: the difference for weights;
+            ``clip, patterns``, ``caption, patterns``: for patterns; ``entry``: mean percentile of
+            the norm of the entry's weights, over 50, minus 1, with neither n nor interval, as no
+            stimulus enters it. `chance_level` is the mean over
+            random patches of as many voxels in either hemisphere. Stimuli without captions have
+            no ``caption``. By voxel: `percentile` (features, voxel).
 
         Raises
         ------
@@ -118,7 +119,8 @@ class RegionWeights(Step):
         rows = {"effect": values, "ci_low": low, "ci_high": high, **unlike_patches(values, null)}
         rows["n"] = np.full(values.shape, float(len(bold)))
         if entered is not None:
-            rows["ci_low"][:, -1] = rows["ci_high"][:, -1] = np.nan  # given, not estimated
+            for name in ("ci_low", "ci_high", "n"):
+                rows[name][:, -1] = np.nan  # given, not estimated from these stimuli
         return self._labelled(rows, metrics, whole, measured, masks)
 
     # --- inputs ---
@@ -132,7 +134,7 @@ class RegionWeights(Step):
         folder = clip_judge(self.weights)
         found = {LOOKS: small(images, self.grid), "clip": clip_pictures(images, folder)}
         if "caption" in shown:
-            found["words"] = clip_texts([str(c) for c in shown["caption"].values], folder)
+            found["caption"] = clip_texts([str(c) for c in shown["caption"].values], folder)
         return found
 
     def _bold(self, shown: xr.Dataset, measured: xr.Dataset) -> np.ndarray:
@@ -249,7 +251,7 @@ def differences(
     means = {name: masks @ values / masks.sum(1) for name, values in whole.items()}
     found = {}
     for kind in ("", ", patterns"):
-        for name in ("clip", "words"):
+        for name in ("clip", "caption"):
             if name + kind in means:
                 found[name + kind] = means[name + kind] / means[LOOKS + kind] - 1
     if entered is not None:

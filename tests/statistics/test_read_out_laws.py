@@ -162,16 +162,18 @@ def test_planted_weights_are_found_with_their_sign(planted):
     areas = {"early": "roi:early", "late": "roi:late", "none": "roi:none"}
     entry = xr.Dataset({"weight": (("hidden", "voxel"), np.ones((3, 120)) * np.arange(120))})
     found = RegionWeights(areas=areas, n=200)(*planted, entry)
-    for metric in ("clip", "words", "clip, patterns", "words, patterns"):
+    for metric in ("clip", "caption", "clip, patterns", "caption, patterns"):
         one = found.sel(metric=metric)
         assert one["effect"].sel(contrast="early") < one["chance_level"].sel(contrast="early")
         assert one["effect"].sel(contrast="late") > one["chance_level"].sel(contrast="late")
-    late = found.sel(contrast="late", metric="words")
+    late = found.sel(contrast="late", metric="caption")
     assert late["p_corrected"] < 0.05
     assert late["ci_low"] > 0
     entered = found["effect"].sel(metric="entry")
     assert entered.sel(contrast="early") == pytest.approx(30 / 60 - 1)  # ranks 1 to 60 of 120
-    assert np.isnan(found["ci_low"].sel(metric="entry")).all()
+    for name in ("ci_low", "n"):  # it is given: nothing was estimated from stimuli
+        assert np.isnan(found[name].sel(metric="entry")).all()
+    assert (found["n"].drop_sel(metric="entry") == 120).all()
 
 
 def test_a_voxel_without_information_has_weight_and_no_pattern():

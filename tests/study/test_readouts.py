@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import pytest
 
 import insilico as isi
@@ -112,6 +113,10 @@ def test_early_areas_lean_on_looks_and_category_areas_on_meaning(ran):
     assert "n = 200 stimuli" in results.summary
     found = results.open("estimate-weights")
     early, late = (found["effect"].sel(contrast=name) for name in ("V1-V4", "category"))
+    table = pd.read_csv(results.folder / "estimates.csv")
+    given = table["metric"] == "entry"
+    assert table["n"].isna().tolist() == given.tolist()  # no stimulus enters the entry's weights
+    assert not set(table["metric"]) & set(table["contrast"])  # 'words' is an area
     meaning = [name for name in found["metric"].values if name != "entry"]
     assert (early.sel(metric=meaning) < 0).all()
     assert (late.sel(metric=meaning) > 0).all()
