@@ -44,7 +44,7 @@ def interpolation(
     panels = np.atleast_1d(upper.subplots(1, len(metrics)))
     for axes, metric in zip(panels, metrics, strict=True):
         _panel(axes, estimate.sel(metric=metric))
-        axes.set_title(metric.replace("_", " "), loc="left", fontweight="bold")
+        axes.set_title(metric.replace("_", " "), loc="left", fontweight="bold", pad=19)
     panels[0].set_ylabel("score of decoded pictures")
     upper.legend(handles=_legend(), loc="outside upper right", ncols=4)
     footer(figure, estimate.attrs, stimuli_of(estimate), "crossing, width: percentile intervals")
@@ -62,11 +62,10 @@ def _panel(axes: Any, one: xr.Dataset) -> None:
     width = [float(one[f"width{end}"].values[0]) for end in ("", "_low", "_high")]
     falls, p = float(one["falling"].values[0]), float(one["falling_p"].values[0])
     said = (
-        f"crossing {where:.2f}\n[{low:.2f}, {high:.2f}]\n"
-        f"width {width[0]:.2f}\n[{width[1]:.2f}, {width[2]:.2f}]\n"
-        f"rank r {falls:.2f}\np = {p:.1g}"
-    )
-    axes.text(0.02, 0.5, said, transform=axes.transAxes, fontsize=5.2, va="center")
+        f"crossing {where:.2f} [{low:.2f}, {high:.2f}], width {width[0]:.2f} [{width[1]:.2f}, "
+        f"{width[2]:.2f}]\nrank r {falls:.2f}, p = {p:.1g}"
+    )  # above the panel: no curve runs there, wherever the crossing lies
+    axes.text(0, 1.03, said, transform=axes.transAxes, fontsize=5.2, va="bottom")
     axes.axhline(float(one["chance"]), color=INK, linewidth=0.7, linestyle=(0, (1, 2)))
     axes.set_xticks([0, 0.25, 0.5, 0.75, 1])
     axes.set_xlabel("weight of the partner's response")

@@ -102,9 +102,15 @@ def test_an_interpolation_goes_from_one_end_to_the_other(ran):
     assert first > 0.2
     assert last < -0.2
     assert 0 < found["crossing"].values[0] < 1
-    said = words(interpolation(results.open("estimate-crossing"), results.open("reconstruction")))
+    figure = interpolation(results.open("estimate-crossing"), results.open("reconstruction"))
+    said = words(figure)
     for part in ("n = 3 stimuli", "95 %", "simulated", "nothing propagates", "crossing", "null:"):
         assert part in said, part
+    figure.draw_without_rendering()
+    told = [(text, axes) for axes in figure.axes for text in axes.texts]
+    assert ["rank r" in text.get_text() for text, _ in told] == [True] * 3  # one a metric
+    for text, axes in told:  # no curve runs into what is said of it
+        assert text.get_window_extent().y0 > axes.bbox.y1
 
 
 def chain_of(results):
