@@ -72,15 +72,14 @@ class Step(BaseModel, metaclass=_Made):
     def ready(self) -> None:
         """Raise if it cannot be computed the way `computing` says, before any work is done."""
 
-    def require_sizes(self, sizes: Mapping[Any, int]) -> None:
-        """Raise if it cannot be called with so many stimuli or draws.
-
-        A protocol is checked with the sizes that are known ahead, a dataset with all of its own.
+    def require(self, *given: xr.Dataset) -> None:
+        """Raise if it cannot be called with these datasets, before any work is done.
 
         Parameters
         ----------
-        sizes : dict
-            Of ``stimulus``, and of ``draw`` where it is called with scores; any may be missing.
+        *given : Dataset
+            What it is called with; where a protocol is checked, only what is known of it ahead:
+            the stimuli, and of scores all labels. Dimensions may be missing, values are zero.
         """
 
     def kept(self, result: xr.Dataset) -> xr.Dataset:

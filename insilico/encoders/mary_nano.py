@@ -17,7 +17,15 @@ from torch import Tensor
 
 from insilico.encoders.config import CONFIG, MaryNanoConfig, read_config
 from insilico.encoders.network import TOKENIZER, WEIGHTS, MaryNanoModel
-from insilico.encoders.presentation import Presentation, Shown, Stream, framed, silenced
+from insilico.encoders.presentation import (
+    ALONE,
+    Presentation,
+    Shown,
+    Stream,
+    framed,
+    nothing_left,
+    silenced,
+)
 from insilico.errors import ParameterError, WeightsError, listed, not_one_of
 from insilico.schema import check, short_digest
 from insilico.spaces import fsaverage5
@@ -104,6 +112,12 @@ class MaryNano(Step):
         """Raise if the memory that `computing` sets is too little for the network and a picture."""
         config = read_config(weights_folder(self.weights) / CONFIG)
         granted(lambda: picture_need(config))
+
+    def require(self, *given: xr.Dataset) -> None:
+        """Raise if stimuli have no other stream than those that are silenced."""
+        modality = str(given[0].attrs.get("modality"))
+        if ALONE.get(modality) in self.without:
+            raise ParameterError(nothing_left(self.without, modality))
 
     def model(self) -> MaryNanoModel:
         """Return the network on the current device."""

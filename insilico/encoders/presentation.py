@@ -29,6 +29,8 @@ MODALITIES = tuple(VARIABLES)
 Stream = Literal["vision", "sound", "text"]
 STREAMS = {"vision": ("film",), "sound": ("wave",), "text": ("tokens", "spans")}
 """Stream of the encoder to what it takes of what is shown."""
+ALONE = {"image": "vision", "text": "text", "sound": "sound"}
+"""Modality to the one stream that takes it; a film may have several."""
 LONGEST = 120
 """Characters of a text that a complaint says."""
 
@@ -78,11 +80,16 @@ def silenced(shown: Shown, streams: Collection[str]) -> Shown:
     """
     left = replace(shown, **{part: None for name in streams for part in STREAMS[name]})  # type: ignore[arg-type]
     if all(getattr(left, part) is None for part in ("film", "wave", "tokens")):
-        raise ParameterError(
-            f"without {listed(streams)}, nothing is left of stimuli of modality {shown.modality}; "
-            "show one that has another stream too (a film with sound), or silence fewer"
-        )
+        raise ParameterError(nothing_left(streams, shown.modality))
     return left
+
+
+def nothing_left(streams: Collection[str], modality: str) -> str:
+    """Say that nothing is left of stimuli without some streams."""
+    return (
+        f"without {listed(streams)}, nothing is left of stimuli of modality {modality}; "
+        "show one that has another stream too (a film with sound), or silence fewer"
+    )
 
 
 @dataclass(frozen=True)

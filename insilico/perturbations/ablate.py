@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -53,10 +52,12 @@ class Ablate(Perturbation):
             bold[..., lost] = self._filled(response, lost, training)
         return bold
 
-    def require_sizes(self, sizes: Mapping[Any, int]) -> None:
-        """Raise if responses are taken from other stimuli, and there is one."""
+    def require(self, *given: xr.Dataset) -> None:
+        """Raise if the fill is taken from other stimuli, and there are none."""
         if self.fill == "resample":
-            fills.require_another(sizes.get("stimulus", 2))
+            fills.require_another(given[0].sizes.get("stimulus", 2))
+        elif self.fill != "zero":
+            self.require_training(given[1:], f"fill '{self.fill}'", "fill 'zero'")
 
     def _filled(
         self, response: xr.Dataset, lost: np.ndarray, training: xr.Dataset | None

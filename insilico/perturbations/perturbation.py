@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -131,13 +132,18 @@ class Perturbation(Step):
         """Say in a few words what is done, without where."""
         return self.kind
 
+    def require_training(self, training: Sequence[xr.Dataset], why: str, instead: str) -> None:
+        """Raise unless there are responses to training stimuli."""
+        if not training:
+            raise ParameterError(
+                f"{self.kind}: {why} needs the responses to training stimuli (training=..., in a "
+                f"protocol 'training' and adapter.pairs); or use {instead}"
+            )
+
     def rows(self, training: xr.Dataset | None, why: str, instead: str) -> np.ndarray:
         """Return the training responses, float32 (row, place), or say that they are needed."""
-        if training is None:
-            raise ParameterError(
-                f"{self.kind}: {why} needs the responses to training stimuli (training=...); "
-                f"or use {instead}"
-            )
+        self.require_training([] if training is None else [training], why, instead)
+        assert training is not None
         return training["bold"].values.reshape(-1, training.sizes[place_of(training)])
 
     def _place(

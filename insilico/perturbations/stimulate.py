@@ -17,6 +17,8 @@ from insilico.spaces.distances import distance_from
 
 REACH = 4.0
 """Spreads beyond which a stimulation is nothing."""
+SILENCE, IN_SD = ("elsewhere 'silence'", "elsewhere 'keep'"), ("unit 'sd'", "unit 'response'")
+"""What needs responses to training stimuli, and what does not."""
 
 
 class Stimulate(Perturbation):
@@ -67,9 +69,16 @@ class Stimulate(Perturbation):
         bold = self._dosed(response["bold"].values, weight, training)
         if self.elsewhere == "silence":
             lost = (weight == 0) & regions.mask(regions.CORTEX, of=response)
-            rows = self.rows(training, "elsewhere 'silence'", "elsewhere 'keep'")
+            rows = self.rows(training, *SILENCE)
             bold[..., lost] = mean_of(rows[:, lost])
         return bold
+
+    def require(self, *given: xr.Dataset) -> None:
+        """Raise if places are silenced, or doses measured, by training responses that are not."""
+        if self.elsewhere == "silence":
+            self.require_training(given[1:], *SILENCE)
+        if self.unit == "sd" and self.mode != "scale":
+            self.require_training(given[1:], *IN_SD)
 
     def acts_on(self, mask: np.ndarray, response: xr.Dataset) -> np.ndarray:
         """Return the places that get some of the dose, or are silenced."""
@@ -97,7 +106,7 @@ class Stimulate(Perturbation):
         """Return where doses start from, and how large one is."""
         if self.unit == "response":
             return 0.0, 1.0
-        rows = self.rows(training, "unit 'sd'", "unit 'response'")
+        rows = self.rows(training, *IN_SD)
         level = mean_of(rows) if self.mode == "set" else np.zeros(places, np.float32)
         return level, rows.std(0, dtype=np.float64).astype(np.float32)
 

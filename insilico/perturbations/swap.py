@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -52,9 +51,9 @@ class Swap(Perturbation):
         names = response["stimulus"].values.astype(str)
         return {"partner": ("stimulus", names[self.partners(response)])}
 
-    def require_sizes(self, sizes: Mapping[Any, int]) -> None:
+    def require(self, *given: xr.Dataset) -> None:
         """Raise if the rule has no partner for each of so many stimuli."""
-        n = sizes.get("stimulus")
+        n = given[0].sizes.get("stimulus")
         if n is None or self.partner is not None:
             return
         if self.rule == "derangement":
@@ -69,7 +68,7 @@ class Swap(Perturbation):
         """Return for each stimulus the position of the one that it takes from."""
         names = [str(name) for name in response["stimulus"].values]
         if self.partner is None:
-            self.require_sizes({"stimulus": len(names)})
+            self.require(response)
             rng = generator(self.seed, self.rule, *names)
             return paired(len(names), rng) if self.rule == "pairs" else derangement(len(names), rng)
         given = self.partner

@@ -174,6 +174,9 @@ def _perturb(protocol: Protocol, name: str, loc: Loc) -> Iterator[Complaint]:
         found.append(
             ((*loc, "n"), "counts controls, or masks; add control: patch, or leave it out")
         )
+    elif "n" in spec and (one := numbered(spec)) in spec:
+        told = "names one of them, and n takes the first ones: leave one of both out"
+        found.append(((*loc, one), told))
     found += list(_refit(protocol, name, spec, loc))
     found += list(_curve(spec, loc))
     if found:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Any, cast
 
+import numpy as np
 import xarray as xr
 
 from insilico.errors import InsilicoError, listed
@@ -18,11 +19,12 @@ from insilico.protocol.document import Loc
 from insilico.protocol.draws import Drawn
 from insilico.protocol.expand import NONE, Row, changed
 from insilico.protocol.first import First
+from insilico.protocol.join import Join
 from insilico.protocol.model import Protocol
 from insilico.protocol.patterns import SOURCE, Rest
 from insilico.protocol.plan import plan
 from insilico.protocol.stability import copies
-from insilico.protocol.steps import Complaint, build
+from insilico.protocol.steps import Complaint, build, called
 from insilico.schema import canonical
 
 PAIRS = (
@@ -30,7 +32,8 @@ PAIRS = (
     "name who predicts them, such as adapter: {encoder: {kind: mary_nano}}"
 )
 
-Sizes = dict[str, int]
+ENOUGH = 64
+"""Stimuli, or draws, where their number is not known ahead: enough for any statistic."""
 RECORDED = "recording"
 """The source of conditions of measured responses, which lie in voxels."""
 
@@ -43,8 +46,8 @@ def planned(protocol: Protocol) -> Iterator[Complaint]:
     try:
         work = plan(protocol)
         yield from _places_of(work)
-        yield from _sizes_of(work)
         yield from _draws_of(work)
+        yield from _unfit(work)
         yield from copies(work)
         jobs = list(walk(work.targets()))
         fitted_on = {job.inputs[0].key for job in jobs if job.method == "fit"}
@@ -92,59 +95,80 @@ def _voxels(row: Row, known: dict[str, xr.Dataset | None]) -> xr.Dataset | None:
     return known[name]
 
 
-def _sizes_of(work: Plan) -> Iterator[Complaint]:
-    """Yield perturbations and statistics that cannot be had of so few stimuli, or draws."""
-    rows = {f"perturb {branch.row.name}": branch.row for branch in work.branches}
-    names = {f"statistics {name}": name for name in work.statistics}
-    draws = _draws(work.branches[0].reconstruction) if work.branches else {}
-    known: dict[str, Sizes] = {}
+def _unfit(work: Plan) -> Iterator[Complaint]:
+    """Yield steps that cannot be called with what is known of their inputs."""
+    places: dict[str, Loc] = {
+        f"statistics {name}": ("statistics", name) for name in work.statistics
+    }
+    for row in (branch.row for branch in work.branches):
+        places[f"perturb {row.name}"] = ("conditions", row.base, "perturb")
+    known: dict[str, xr.Dataset] = {}
+    if work.score is not None:
+        known[work.score.key] = _scores(work)
     for job in walk(work.targets()):
-        row, name = rows.get(job.name), names.get(job.name, "")
-        if (row or name) and job.inputs:
-            drawn = draws if job.inputs[0] is work.score else {}
+        if job.name in places or job.name.startswith("encode "):
             try:
-                job.step.require_sizes(_sizes(job.inputs[0], known) | drawn)
+                job.step.require(*(_known(one, known) for one in job.inputs))
             except InsilicoError as error:
-                loc: Loc = ("conditions", row.base, "perturb") if row else ("statistics", name)
-                yield loc, str(error)
+                yield places.get(job.name) or _place(work.protocol, job), str(error)
+
+
+def _scores(work: Plan) -> xr.Dataset:
+    """Return scores with the labels that a run's will have, all of them zero."""
+    assert work.score is not None
+    branch = next(branch for branch in work.branches if branch.scores)
+    metrics = list(dict.fromkeys(called(job.step) for job in branch.scores))
+    shown = _known(branch.stimuli, {})
+    n, draws = shown.sizes.get("stimulus", ENOUGH), _draws(branch.reconstruction) or ENOUGH
+    step = cast(Join, work.score.step)
+    sizes = {"condition": len(step.condition), "stimulus": n, "draw": draws, "metric": len(metrics)}
+    labels: dict[str, Any] = {"condition": list(step.condition), "metric": metrics, **step.labels()}
+    labels |= {dim: np.arange(sizes[dim]).astype(str) for dim in ("stimulus", "draw")}
+    told = {"definition": "", "direction": "higher", "chance": 0.0}
+    labels |= {name: ("metric", [value] * len(metrics)) for name, value in told.items()}
+    return xr.Dataset({"value": (list(sizes), np.zeros(list(sizes.values())))}, labels)
 
 
 def _draws_of(work: Plan) -> Iterator[Complaint]:
     """Yield conditions with other numbers of draws than the first: scores are joined by draw."""
     scored = [branch for branch in work.branches if branch.scores]
-    each = {branch.row.base: _draws(branch.reconstruction).get("draw") for branch in scored}
+    each = {branch.row.base: _draws(branch.reconstruction) for branch in scored}
     for name, draws in each.items():
         first = next(iter(each))
-        if None not in (draws, each[first]) and draws != each[first]:
+        if draws and each[first] and draws != each[first]:
             met = f"it has {draws} draws of each stimulus, and '{first}' has {each[first]}"
             fix = "conditions are compared draw by draw: give them the same decoder.draws"
             yield ("conditions", name), f"{met}; {fix}"
 
 
-def _draws(job: Job) -> Sizes:
-    """Return how many pictures of each stimulus are decoded, as far as that is known ahead."""
+def _draws(job: Job) -> int:
+    """Return how many pictures of each stimulus are decoded; 0 where that is not known ahead."""
     if hasattr(job.step, "draws"):
-        return {"draw": job.step.draws}
-    return _draws(job.inputs[0]) if job.inputs else {}
+        return job.step.draws
+    return _draws(job.inputs[0]) if job.inputs else 0
 
 
-def _sizes(job: Job, known: dict[str, Sizes]) -> Sizes:
-    """Return of how many stimuli a job's result is, as far as that is known ahead."""
+def _known(job: Job, known: dict[str, xr.Dataset]) -> xr.Dataset:
+    """Return what is known ahead of a job's result: of how many stimuli, and how presented."""
     if job.key not in known:
         known[job.key] = _stimuli(job, known)
     return known[job.key]
 
 
-def _stimuli(job: Job, known: dict[str, Sizes]) -> Sizes:
-    if isinstance(job.step, Rest):
-        return {"stimulus": 1}
-    if isinstance(job.step, First | Drawn):
-        return {"stimulus": job.step.n}
-    if job.inputs:
-        return _sizes(job.inputs[0], known)
-    ids, n = job.step.ids(), getattr(job.step, "n", None)
+def _stimuli(job: Job, known: dict[str, xr.Dataset]) -> xr.Dataset:
+    n = 1 if isinstance(job.step, Rest) else getattr(job.step, "n", None)
+    if job.inputs and not isinstance(job.step, Rest | First | Drawn):
+        return _known(job.inputs[0], known)
+    ids = None if job.inputs else job.step.ids()
     n = n if ids is None else len(ids)
-    return {} if n is None else {"stimulus": n}
+    modality = _modality(job)
+    attrs = {"modality": modality} if modality else {}
+    shown = {} if n is None else {"shown": ("stimulus", np.zeros(n))}
+    return xr.Dataset(shown, attrs=attrs)
+
+
+def _modality(job: Job) -> str | None:
+    return getattr(job.step, "modality", None) or (_modality(job.inputs[0]) if job.inputs else None)
 
 
 def _shown(job: Job) -> Collection[str] | None:

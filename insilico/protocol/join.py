@@ -84,21 +84,21 @@ class Join(Step):
         plain = [row.drop_vars("chance") for row in rows]
         joined = noted(stacked(plain, self.condition), plain, self.name, self.notes)
         joined = joined.assign_coords(
-            name=("condition", list(self.name)),
-            region=("condition", list(self.region)),
-            colour=("condition", list(self.colour)),
             chance=("metric", chance.mean("condition").values),
             chance_of_condition=(("condition", "metric"), chance.values),
         )
+        return check(joined.assign_coords(self.labels()), "score")
+
+    def labels(self) -> dict[str, tuple[str, list[Any]]]:
+        """Return the coordinates along `condition`."""
+        found: dict[str, Any] = {name: getattr(self, name) for name in ("name", "region", "colour")}
         if self.pairs:
-            drawn = {"pairs": list(self.pairs), "pairs_draw": list(self.draws)}
-            joined = joined.assign_coords({k: ("condition", v) for k, v in drawn.items()})
+            found |= {"pairs": self.pairs, "pairs_draw": self.draws}
         if any(level is not None for level in self.level):
-            level = [np.nan if one is None else one for one in self.level]
-            joined = joined.assign_coords(level=("condition", level))
+            found["level"] = [np.nan if one is None else one for one in self.level]
         if any(self.variant):
-            joined = joined.assign_coords(variant=("condition", list(self.variant)))
-        return check(joined, "score")
+            found["variant"] = self.variant
+        return {name: ("condition", list(values)) for name, values in found.items()}
 
 
 SET_NAMES = {name: f"set_{name}" for name in ("value", "metric", "definition", "direction")}

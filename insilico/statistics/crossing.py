@@ -62,14 +62,8 @@ class Crossing(Step):
         ------
         SchemaError, ParameterError
         """
-        require_conditions(scores, [self.of], self.kind)
-        require_metrics(scores, [*self.scores, *self.scores.values()])
+        self.require(scores)
         curves = along(scores, self.of)
-        if len(curves.areas) > 1 or len(curves.levels) < 3:
-            raise SchemaError(
-                f"crossing: '{self.of}' has {len(curves.areas)} regions and {len(curves.levels)} "
-                "levels; it goes along one curve of three levels or more"
-            )
         known = list(scores["metric"].values.astype(str))
         values = curves.values[:, 0]
         own, partner = (
@@ -83,6 +77,18 @@ class Crossing(Step):
             low, high = (end.reshape(side.shape[1:]) for end in ends)
             rows |= {name: side.mean(0), f"{name}_low": low, f"{name}_high": high}
         return self._labelled(rows, curves.levels, scores)
+
+    def require(self, *given: xr.Dataset) -> None:
+        """Raise unless there is one curve of three levels or more, with these metrics."""
+        (scores,) = given
+        require_conditions(scores, [self.of], self.kind)
+        require_metrics(scores, [*self.scores, *self.scores.values()])
+        curves = along(scores, self.of)
+        if len(curves.areas) > 1 or len(curves.levels) < 3:
+            raise SchemaError(
+                f"crossing: '{self.of}' has {len(curves.areas)} regions and {len(curves.levels)} "
+                "levels; it goes along one curve of three levels or more"
+            )
 
     def _rows(self, difference: np.ndarray, levels: np.ndarray) -> dict[str, Any]:
         """Return the rows of differences (stimulus, level, metric)."""

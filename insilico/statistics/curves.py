@@ -84,8 +84,7 @@ class DoseResponse(Step):
         ------
         SchemaError, ParameterError
         """
-        names = [name for name in (self.of, self.against, self.control) if name]
-        require_conditions(scores, names, self.kind)
+        self.require(scores)
         scores = own_metric(scores, self._metrics(scores)) if self.scores else scores
         curves = along(scores, self.of)
         zero = self._zero(scores, curves)
@@ -104,8 +103,20 @@ class DoseResponse(Step):
         rows["chance_level"] = _flat(curves.chance)
         return self._labelled(_without_zero(rows, curves, self.against), curves, scores)
 
+    def require(self, *given: xr.Dataset) -> None:
+        """Raise unless conditions are curves, and have the metrics asked for."""
+        (scores,) = given
+        names = [name for name in (self.of, self.against, self.control) if name]
+        require_conditions(scores, names, self.kind)
+        self._metrics(scores)
+        curves = along(scores, self.of)
+        if self.control:
+            along(scores, self.control, curves)
+
     def _metrics(self, scores: xr.Dataset) -> dict[str, str]:
-        asked = dict(self.scores or {})
+        if not self.scores:
+            return {}
+        asked = dict(self.scores)
         require_metrics(scores, asked.values())
         known = sorted({_area(label) for label in regions_of(scores, self.of)})
         for area in known:

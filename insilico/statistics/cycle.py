@@ -120,6 +120,7 @@ class Cycle(Step):
         SchemaError
         """
         pairs = self._pairs(responses)
+        self.require(training, *responses)
         mean, scale = _standard(training)
         names, masks = regions.each(self.by, training)
         tables, maps = [], []
@@ -146,11 +147,15 @@ class Cycle(Step):
                     f"cycle: '{label}' was encoded again for other stimuli, or in another order: "
                     f"{listed(ids[0], 3)} against {listed(ids[1], 3)}"
                 )
-            if len(ids[0]) < 3:
-                raise SchemaError(
-                    f"cycle: mismatched pairs of {len(ids[0])} stimuli tell nothing; show 3 or more"
-                )
         return pairs
+
+    def require(self, *given: xr.Dataset) -> None:
+        """Raise if there are too few stimuli to mismatch."""
+        for one in given[1:]:
+            if (n := one.sizes.get("stimulus", 3)) < 3:
+                raise SchemaError(
+                    f"cycle: mismatched pairs of {n} stimuli tell nothing; show 3 or more"
+                )
 
     def _table(
         self, label: str, first: np.ndarray, second: np.ndarray, masks: np.ndarray

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import xarray as xr
@@ -39,16 +38,15 @@ class DrawReliability(Step):
 
     kind: ClassVar[str] = "draw_reliability"
 
-    def require_sizes(self, sizes: Mapping[Any, int]) -> None:
+    def require(self, *given: xr.Dataset) -> None:
         """Raise if there is one draw, or too few stimuli."""
-        if sizes.get("draw", 2) < 2:
+        sizes = check(given[0], "score").sizes
+        if sizes.get("draw", 1) < 2:
             raise SchemaError(
                 "draw_reliability: one draw a stimulus; ask the decoder for two or more (draws: 2)"
             )
-        if sizes.get("stimulus", 3) < 3:
-            raise SchemaError(
-                f"draw_reliability: {sizes['stimulus']} stimuli; at least 3 are needed"
-            )
+        if (stimuli := sizes["stimulus"]) < 3:
+            raise SchemaError(f"draw_reliability: {stimuli} stimuli; at least 3 are needed")
 
     def __call__(self, scores: xr.Dataset) -> xr.Dataset:
         """Estimate the reliability of one draw.
@@ -63,8 +61,7 @@ class DrawReliability(Step):
             `effect` is ICC(1, 1) over stimuli; negative where draws of a stimulus differ more
             than stimuli do.
         """
-        check(scores, "score")
-        self.require_sizes({"draw": 1, **scores.sizes})
+        self.require(scores)
         values = scores["value"].transpose("condition", "metric", "stimulus", "draw").values
         stimuli = values.shape[2]
         effect = np.array([[agreement(one) for one in row] for row in values])

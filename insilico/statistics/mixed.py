@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import xarray as xr
@@ -61,8 +61,7 @@ class Mixed(Step):
             `p_corrected` is Holm's over contrasts. Where nothing varies there is no p (NaN), and
             where nothing differs it is 1.
         """
-        require_conditions(scores, (self.of, self.against), self.kind)
-        self.require_sizes(scores.sizes)
+        self.require(scores)
         terms = self._terms(scores.sizes["draw"])
         order = regions_of(scores, self.of)
         lesion = effects(scores, self.of, self.against, self.kind)
@@ -93,9 +92,11 @@ class Mixed(Step):
         told = f"{draws} draws: how much draws differ is hardly known, and p may be too small"
         return {"caution": f"{told}; let the decoder draw {FEW} or more"}
 
-    def require_sizes(self, sizes: Mapping[Any, int]) -> None:
+    def require(self, *given: xr.Dataset) -> None:
         """Raise if terms are asked for that one draw cannot tell apart."""
-        few = sizes.get("draw", 2) < 2
+        (scores,) = given
+        require_conditions(scores, (self.of, self.against), self.kind)
+        few = scores.sizes["draw"] < 2
         if few and self.random is not None and set(self.random) != {"stimulus"}:
             raise ParameterError(
                 f"mixed: random {', '.join(self.random)}: with one draw only 'stimulus' can be "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import xarray as xr
@@ -90,7 +90,7 @@ class Paired(Step):
         metric's direction; the variables of `*_control` hold the effect minus the controls'.
         With `equivalent_within` also `p_equivalent`, `ci90_low`, `ci90_high` and `verdict`.
         """
-        self._require(scores)
+        self.require(scores)
         order = regions_of(scores, self.of)
         lesion, bound = effects(scores, self.of, self.against, self.kind), self._bound(scores)
         rows = self._tested(lesion, "effect", bound)
@@ -106,16 +106,14 @@ class Paired(Step):
             result.attrs["reference"] = f"{self.reference} minus {self.against}"
         return result
 
-    def _require(self, scores: xr.Dataset) -> None:
+    def require(self, *given: xr.Dataset) -> None:
+        """Raise if conditions or metrics are not there, or draws to resample."""
+        (scores,) = given
         asked = (self.of, self.against, self.control, self.reference)
         require_conditions(scores, filter(None, asked), self.kind)
         if isinstance(self.equivalent_within, Mapping):
             require_metrics(scores, self.equivalent_within)
-        self.require_sizes(scores.sizes)
-
-    def require_sizes(self, sizes: Mapping[Any, int]) -> None:
-        """Raise if draws shall be resampled, and there is one."""
-        if self.interval == "two_way" and sizes.get("draw", 2) < 2:
+        if self.interval == "two_way" and scores.sizes["draw"] < 2:
             raise SchemaError(
                 "paired: interval two_way resamples draws, and there is one: "
                 "let the decoder draw more, or set interval: studentised"

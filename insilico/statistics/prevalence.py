@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import xarray as xr
@@ -96,8 +95,7 @@ class Prevalence(Step):
             over contrasts. `significant` and `losing` count subjects; `p_sign` is the sign test
             of their mean effects, `mean_effect` the mean over subjects.
         """
-        require_conditions(scores, (*self.of, *self.against), self.kind)
-        self.require_sizes(scores.sizes)
+        self.require(scores)
         stimuli, order = scores.sizes["stimulus"], regions_of(scores, self.of[0])
         each = [
             effects(scores, of, against, self.kind, order).mean(1)
@@ -120,10 +118,12 @@ class Prevalence(Step):
             smallest_p=self.alpha ** len(self.of),
         )
 
-    def require_sizes(self, sizes: Mapping[Any, int]) -> None:
+    def require(self, *given: xr.Dataset) -> None:
         """Raise if there are too few stimuli for any subject to be significant."""
-        stimuli = sizes.get("stimulus")
-        least = 0.0 if stimuli is None else of_flips(stimuli, self.n)
+        (scores,) = given
+        require_conditions(scores, (*self.of, *self.against), self.kind)
+        stimuli = scores.sizes["stimulus"]
+        least = of_flips(stimuli, self.n)
         if least > self.alpha:
             raise SchemaError(
                 f"prevalence: with {stimuli} stimuli no subject can be significant at "

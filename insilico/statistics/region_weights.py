@@ -99,7 +99,8 @@ class RegionWeights(Step):
         ------
         SchemaError, RegionError
         """
-        features = self._features(check(shown, "stimuli"))
+        self.require(check(shown, "stimuli"))
+        features = self._features(shown)
         bold = self._bold(shown, measured)
         masks = self._masks(measured)
         entered = (
@@ -125,6 +126,12 @@ class RegionWeights(Step):
 
     # --- inputs ---
 
+    def require(self, *given: xr.Dataset) -> None:
+        """Raise if there are too few training stimuli to leave groups of them out."""
+        n = given[0].sizes.get("stimulus", 2 * GROUPS)
+        if n < 2 * GROUPS:
+            raise SchemaError(f"region_weights: {n} stimuli; {2 * GROUPS} are needed")
+
     def _features(self, shown: xr.Dataset) -> dict[str, np.ndarray]:
         from insilico.spaces.meanings import clip_judge, clip_pictures, clip_texts
 
@@ -144,8 +151,6 @@ class RegionWeights(Step):
             bold = bold.mean("repeat")
         if not np.array_equal(measured["stimulus"].values, shown["stimulus"].values):
             raise SchemaError("region_weights: pictures and responses are of other stimuli")
-        if len(bold) < 2 * GROUPS:
-            raise SchemaError(f"region_weights: {len(bold)} stimuli; {2 * GROUPS} are needed")
         return bold.values
 
     def _masks(self, measured: xr.Dataset) -> np.ndarray:

@@ -54,7 +54,7 @@ class Scaling(Step):
             the same with both above their chance, with `_low` and `_high`. Coordinates of a
             contrast: `adapter` (the condition), `pairs`, `draws`.
         """
-        _require(scores, (*self.of, self.against), self.kind)
+        self.require(scores)
         grid = {(name, pairs): values for name in self.of for pairs, values in _sizes(scores, name)}
         reference, other = _one(scores, self.against)
         chance = {key: _chance(scores, *key) for key in grid}
@@ -74,6 +74,11 @@ class Scaling(Step):
             "null": f"as good as {self.against}",
         }
         return _estimate(rows, coords, scores, about)
+
+    def require(self, *given: xr.Dataset) -> None:
+        """Raise unless conditions go through numbers of pairs, and the reference is one."""
+        _require(given[0], (*self.of, self.against), self.kind)
+        _one(given[0], self.against)
 
 
 class TwoByTwo(Step):
@@ -106,16 +111,9 @@ class TwoByTwo(Step):
             The three effects on the mean score; the interaction is by how much more the other
             adapter gains from pairs.
         """
-        _require(scores, self.of, self.kind)
+        self.require(scores)
         cells = {(name, pairs): v for name in self.of for pairs, v in _sizes(scores, name)}
         (first, other), (few, many) = self.of, sorted(self.pairs)
-        if missing := [
-            pairs for pairs in (few, many) for name in self.of if (name, pairs) not in cells
-        ]:
-            known = sorted({pairs for _, pairs in cells})
-            raise ParameterError(
-                f"two_by_two: no scores at {missing[0]} pairs; there are {listed(known)}"
-            )
         a, b, c, d = (cells[k] for k in ((first, few), (first, many), (other, few), (other, many)))
         effects = {
             f"{many} minus {few} pairs": (b - a + d - c) / 2,
@@ -131,6 +129,18 @@ class TwoByTwo(Step):
             "null": "no difference",
         }
         return _estimate(rows, {"contrast": list(effects)}, scores, about)
+
+    def require(self, *given: xr.Dataset) -> None:
+        """Raise unless both conditions go through both numbers of pairs."""
+        (scores,) = given
+        _require(scores, self.of, self.kind)
+        cells = {(name, pairs) for name in self.of for pairs, _ in _sizes(scores, name)}
+        missing = [pairs for pairs in self.pairs for name in self.of if (name, pairs) not in cells]
+        if missing:
+            known = sorted({pairs for _, pairs in cells})
+            raise ParameterError(
+                f"two_by_two: no scores at {missing[0]} pairs; there are {listed(known)}"
+            )
 
 
 # --- values ---

@@ -96,7 +96,7 @@ class Shapley(Step):
             which the values add up. Redundant regions have values beyond `last`; regions that only
             work together have values beyond `alone`.
         """
-        require_conditions(scores, (self.of, self.against), self.kind)
+        self.require(scores)
         worth = self._worth(scores)
         players, everyone = len(self.regions), frozenset(range(len(self.regions)))
         values = shapley_values(worth, players)
@@ -121,21 +121,31 @@ class Shapley(Step):
 
     def _worth(self, scores: xr.Dataset) -> dict[frozenset[int], np.ndarray]:
         """Return the effect of every combination, (stimulus, metric)."""
-        known, players = regions_of(scores, self.of), range(len(self.regions))
+        names = self._sets()
+        found = effects(scores, self.of, self.against, self.kind, list(names.values())).mean(1)
+        worth = {one: found[:, k] for k, one in enumerate(names)}
+        return {frozenset(): np.zeros_like(found[:, 0]), **worth}
+
+    def require(self, *given: xr.Dataset) -> None:
+        """Raise unless there is a condition for every combination."""
+        (scores,) = given
+        require_conditions(scores, (self.of, self.against), self.kind)
         if len(self.regions) < 2 or len(set(self.regions)) < len(self.regions):
             raise ParameterError(f"shapley: regions {listed(self.regions)}: name two or more, once")
-        sets = [
-            frozenset(s)
-            for size in range(1, len(self.regions) + 1)
-            for s in combinations(players, size)
-        ]
-        names = {one: union([self.regions[player] for player in sorted(one)]) for one in sets}
-        lacking = [name for name in names.values() if name not in known]
+        known = regions_of(scores, self.of)
+        lacking = [name for name in self._sets().values() if name not in known]
         if lacking:
             raise SchemaError(
                 f"shapley: '{self.of}' has no condition for {listed(lacking, 4)}; "
                 f"perturb with region: [{', '.join(self.regions)}], combine: subsets"
             )
-        found = effects(scores, self.of, self.against, self.kind, list(names.values())).mean(1)
-        worth = {one: found[:, k] for k, one in enumerate(names)}
-        return {frozenset(): np.zeros_like(found[:, 0]), **worth}
+
+    def _sets(self) -> dict[frozenset[int], str]:
+        """Return every combination of regions, and its name."""
+        players = range(len(self.regions))
+        sets = [
+            frozenset(s)
+            for size in range(1, len(self.regions) + 1)
+            for s in combinations(players, size)
+        ]
+        return {one: union([self.regions[player] for player in sorted(one)]) for one in sets}

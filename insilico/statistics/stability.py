@@ -126,7 +126,7 @@ class Stability(Step):
             `variant_low` and `variant_high` (95 % BCa over stimuli), holds what was ordered,
             (variant, region, metric); negative is loss.
         """
-        require_conditions(scores, (*self.of, *self.against), self.kind)
+        self.require(scores)
         each = self._effects(scores)
         stimuli, metrics = each.shape[0], each.shape[3]
         names = ["all variants", *(f"{name} and {self.of[0]}" for name in self.of[1:])]
@@ -164,6 +164,17 @@ class Stability(Step):
             found["caution"] = f"{told}: p is rough, and may be too small; show {FEW} or more"
         return found
 
+    def require(self, *given: xr.Dataset) -> None:
+        """Raise if conditions are not there, or have no order."""
+        (scores,) = given
+        require_conditions(scores, (*self.of, *self.against), self.kind)
+        order = regions_of(scores, self.of[0])
+        if len(order) < 3:
+            raise SchemaError(
+                f"stability: '{self.of[0]}' stands for {len(order)} regions; "
+                "an order needs three or more"
+            )
+
     def _with_variants(
         self, result: xr.Dataset, each: np.ndarray, scores: xr.Dataset
     ) -> xr.Dataset:
@@ -181,11 +192,6 @@ class Stability(Step):
     def _effects(self, scores: xr.Dataset) -> np.ndarray:
         """Return effects (stimulus, variant, region, metric)."""
         order = regions_of(scores, self.of[0])
-        if len(order) < 3:
-            raise SchemaError(
-                f"stability: '{self.of[0]}' stands for {len(order)} regions; "
-                "an order needs three or more"
-            )
         against = self.against * (len(self.of) if len(self.against) == 1 else 1)
         pairs = zip(self.of, against, strict=True)
         return np.stack([effects(scores, a, b, self.kind, order).mean(1) for a, b in pairs], 1)

@@ -43,6 +43,11 @@ class VoxelwiseAccuracy(Step):
     version: ClassVar[int] = 2
     ceiling: Source = "noise"
 
+    def require(self, *given: xr.Dataset) -> None:
+        """Raise if there are too few stimuli for a correlation."""
+        if (n := given[0].sizes.get("stimulus", 3)) < 3:
+            raise SchemaError(f"voxelwise_accuracy: a correlation needs 3 stimuli; there are {n}")
+
     def __call__(self, adapted: xr.Dataset, voxels: xr.Dataset) -> xr.Dataset:
         """Estimate the accuracy on stimuli that the adapter was not fitted on.
 
@@ -60,6 +65,7 @@ class VoxelwiseAccuracy(Step):
             repeats), and `covered` (voxel); others have NaN. The attributes hold the medians over
             covered voxels, how many there are, and how many vertices the adapter uses.
         """
+        self.require(adapted, voxels)
         predicted, repeats = _aligned(adapted, voxels, self.ceiling)
         measured = repeats.mean()
         covered = _covered(adapted) & (measured.max(0) > measured.min(0))
@@ -158,8 +164,4 @@ def _aligned(
         raise SchemaError(f"voxelwise_accuracy: one condition; bold has {adapted['bold'].dims}")
     ids = adapted["stimulus"].values
     repeats = measured_of(voxels, ids, "voxelwise_accuracy", ceiling)
-    if len(ids) < 3:
-        raise SchemaError(
-            f"voxelwise_accuracy: a correlation needs 3 stimuli; there are {len(ids)}"
-        )
     return adapted["bold"].values, repeats

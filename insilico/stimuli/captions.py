@@ -47,6 +47,7 @@ class Captions(Step):
     """
 
     kind: ClassVar[str] = "captions"
+    modality: ClassVar[str] = "text"
     version: ClassVar[int] = 2  # ids
     text: tuple[str, ...] = ()
     path: Path | None = None

@@ -34,6 +34,7 @@ class Images(Files):
     """
 
     kind: ClassVar[str] = "images"
+    modality: ClassVar[str] = "image"
     what: ClassVar[str] = "pictures"
     size: int = Field(64, ge=8, le=2048)
 

@@ -58,6 +58,7 @@ class NSDPictures(Step):
     """
 
     kind: ClassVar[str] = "nsd"
+    modality: ClassVar[str] = "image"
     stored: ClassVar[bool] = False
     root: Path | None = None
     subject: int = Field(1, ge=1, le=8)

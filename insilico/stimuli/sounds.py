@@ -41,6 +41,7 @@ class Sounds(Files):
     """
 
     kind: ClassVar[str] = "sounds"
+    modality: ClassVar[str] = "sound"
     what: ClassVar[str] = "sounds"
 
     @classmethod

@@ -49,6 +49,25 @@ def perturbed(**spec):
 SWAPPED = perturbed(kind="swap", region=["Vis", "Limbic"])
 PREVALENT = of_gap(kind="prevalence", of=["lost", "lost"], against=["intact", "intact"])
 MEASURED = {"conditions.lost.source": "recording"}
+RAISED = perturbed(kind="stimulate", region="Vis", dose=[1, 2], unit="sd")
+THREE = {
+    "conditions.lost": {"perturb": {"region": ["Vis", "Limbic", "Cont"]}},
+    "statistics.gap.of": ["lost", "kept"],
+}
+THREE["conditions.kept"] = {
+    "perturb": {"kind": "keep_only", "atlas": "yeo7", "region": ["Vis", "Limbic", "Cont"]}
+}
+LED = {
+    **perturbed(kind="interpolate", region="Vis"),
+    "conditions.intact.perturb": {"kind": "interpolate", "region": "yeo7:Vis", "weight": 0},
+    "scores": ["pixcorr", {"kind": "to_partner", "score": "pixcorr"}],
+    "statistics.gap": {
+        "kind": "crossing",
+        "of": "lost",
+        "scores": {"pixcorr": "pixcorr to partner"},
+    },
+}
+WEIGHED = {"statistics.gap": {"kind": "region_weights", "areas": {"V1": "roi:V1"}}}
 AHEAD = {
     "draws are resampled, and there is one": (
         of_gap(kind="paired", interval="two_way"), {"decoder.draws": 2}, "let the decoder draw more"),
@@ -82,6 +101,36 @@ AHEAD = {
         {**perturbed(region="roi:V9"), **MEASURED}, {"conditions.lost.perturb.region": "roi:V1"}, "unknown roi 'V9'"),
     "an encoder of nothing": (
         {"encoder.without": ["text", "vision", "sound"]}, {"encoder.without": ["text", "sound"]}, "has no input"),
+    "stimuli of no stream": (
+        {"encoder.without": ["vision"]}, {"encoder.without": ["sound"]}, "nothing is left of stimuli of modality image"),
+    "a mean of no training": (
+        {**MEASURED, **perturbed(region="Vis"), "adapter": None}, {"conditions.lost.perturb.fill": "zero"},
+        "fill 'mean' needs the responses to training stimuli"),
+    "a dose in units of no training": (
+        {**MEASURED, **RAISED, "adapter": None}, {"conditions.lost.perturb.unit": "response"},
+        "unit 'sd' needs the responses to training stimuli"),
+    "an order of two": (
+        of_gap(kind="stability", of=["lost", "intact"], against=["intact"]), THREE, "stands for 2 regions; an order needs three"),
+    "doses of no curve": (
+        {"statistics.gap": {"kind": "dose_response", "of": "lost"}}, {**RAISED, "conditions.lost.perturb.unit": "response"},
+        "'lost' is no curve"),
+    "a curve of two": (
+        {**LED, "conditions.lost.perturb.weight": [0, 1]}, {"conditions.lost.perturb.weight": [0, 0.5, 1]},
+        "1 regions and 2 levels"),
+    "regions never together": (
+        of_gap(kind="shapley", regions=["Vis", "Limbic"]), {"conditions.lost.perturb.combine": "subsets"},
+        "no condition for Vis | Limbic"),
+    "too few to leave groups out": (
+        {**WEIGHED, "adapter.pairs": 30}, {"adapter.pairs": 40}, "region_weights: 30 stimuli; 40 are needed"),
+    "too few to correlate": (
+        {"statistics.gap": {"kind": "voxelwise_accuracy", "stimuli": {"n": 2}}}, {"statistics.gap.stimuli.n": 3},
+        "a correlation needs 3 stimuli; there are 2"),
+    "too few to mismatch": (
+        {"statistics.gap": {"kind": "cycle", "of": ["intact"], "by": "yeo7"}, "stimuli.n": 2}, {"stimuli.n": 3},
+        "mismatched pairs of 2 stimuli"),
+    "one control and several": (
+        perturbed(region="Vis", control="patch", n=2, control_index=1),
+        perturbed(region="Vis", control="patch", control_index=1), "control_index: names one of them"),
     "overlap of no control": (
         perturbed(region="Vis", overlap=0.3), {"conditions.lost.perturb.control": "patch"}, "overlap is of a matched control"),
     "number of no control": (

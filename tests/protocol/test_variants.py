@@ -22,7 +22,14 @@ stability: {fill: [zero]}
 statistics:
   order: {kind: stability, of: [lost], against: [intact]}
 """
-ZERO = {"perturb": {"kind": "ablate", "atlas": "yeo7", "region": ["Vis", "Limbic"], "fill": "zero"}}
+ZERO = {
+    "perturb": {
+        "kind": "ablate",
+        "atlas": "yeo7",
+        "region": ["Vis", "Limbic", "Cont"],
+        "fill": "zero",
+    }
+}
 ALREADY = "is what the study has already"
 WRONG = {
     "ridge's default": ({"alpha": [10, 1000]}, f"stability.alpha: alpha 1000 {ALREADY}"),
