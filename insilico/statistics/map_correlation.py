@@ -24,6 +24,8 @@ GROUPS = 50
 """Groups of stimuli left out one after the other, at most."""
 SUMMARIES = ("mean", "spread")
 """Maps of a response: over stimuli, and over repeats and subjects before."""
+RESPONSES = ("prediction", "measured", "subjects")
+"""Sources that are responses; others are the names of statistics, whose maps are known later."""
 
 
 class MapCorrelation(Step):
@@ -61,6 +63,14 @@ class MapCorrelation(Step):
                 f"null '{self.null}' is for maps over parcels: name their atlas, such as "
                 "by: yeo7, or take null: spin"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _responses_have_summaries(self) -> MapCorrelation:
+        for source, _, what in (self.first.partition("."), self.second.partition(".")):
+            if source in RESPONSES and what not in SUMMARIES:
+                known = [f"{source}.{summary}" for summary in SUMMARIES]
+                raise ValueError(not_one_of("map", f"{source}.{what}".strip("."), known))
         return self
 
     def digests(self) -> dict[str, str]:

@@ -95,6 +95,9 @@ AHEAD = {
     "a null of parcels": (
         {"statistics.gap": {"kind": "map_correlation", "null": "hungarian"}}, {"statistics.gap.by": "yeo7"},
         "null 'hungarian' is for maps over parcels"),
+    "a map of no response": (
+        {"statistics.gap": {"kind": "map_correlation", "first": "prediction.sprad"}},
+        {"statistics.gap.first": "prediction.spread"}, "did you mean 'prediction.spread'"),
     "labels that a prediction has not": (
         perturbed(region="floc-faces:any"), MEASURED, "needs a response with the coordinate 'floc-faces'"),
     "labels that a recording has not": (

@@ -106,8 +106,10 @@ def many_voxels(rng, count=80):
 
 def test_wrong_maps_of_a_response(base):
     one = response(base, n=1)
+    with pytest.raises(ParameterError, match=r"one of: measured\.mean, measured\.spread"):
+        MapCorrelation(second="measured.median")  # told before anything is estimated
     with pytest.raises(ParameterError, match="one of: mean, spread"):
-        MapCorrelation(second="measured.median")(one, one)
+        MapCorrelation(second="accuracy.median")(one, one)
     with pytest.raises(SchemaError, match=r"measured\.spread needs two stimuli"):
         MapCorrelation(second="measured.spread")(one, one)
     with pytest.raises(ParameterError, match="the same everywhere"):
