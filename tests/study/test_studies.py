@@ -157,7 +157,8 @@ def test_the_baseline_finds_the_stimulus_at_every_stage(ran):
 
 
 def test_draws_of_pairs_lie_in_each_other():
-    work = plan(read("adapter_scaling", SCALING | {"training.n": 50}).protocol)
+    changes = {"training.n": 50, "statistics.factors.pairs": [20, 50]}
+    work = plan(read("adapter_scaling", SCALING | changes).protocol)
     fits = {job.name: job for job in _jobs(work) if job.method == "fit"}
     assert fits
     names = {branch.row.name for branch in work.branches}
