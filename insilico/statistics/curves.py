@@ -51,7 +51,7 @@ class DoseResponse(Step):
     """
 
     kind: ClassVar[str] = "dose_response"
-    version: ClassVar[int] = 3  # spread
+    version: ClassVar[int] = 4  # scores seen, and each region's own
     of: str
     against: str | None = None
     control: str | None = None
@@ -78,7 +78,9 @@ class DoseResponse(Step):
             over the levels of a region and corrected over regions. With a control the same stand
             beside as `*_control`, of the change beyond that of the controls; `control_value`,
             `control_base` and `control_ci_low`, `control_ci_high` are of the controls' own change.
-            `chance_level` holds chance.
+            `chance_level` holds chance, `least` and `most` (metric) the lowest and highest score of
+            one stimulus. With `scores` the metric is ``preferred``, and the coordinate `score` says
+            which one each contrast's is.
 
         Raises
         ------
@@ -101,7 +103,10 @@ class DoseResponse(Step):
             rows["control_base"] = _flat(theirs.mean(0))
             rows |= self._interval_of(controls.values - theirs)
         rows["chance_level"] = _flat(curves.chance)
-        return self._labelled(_without_zero(rows, curves, self.against), curves, scores)
+        rows = _without_zero(rows, curves, self.against)
+        every = upward(scores)
+        rows |= {"least": every.min((0, 1, 2)), "most": every.max((0, 1, 2))}
+        return self._labelled(rows, curves, scores)
 
     def require(self, *given: xr.Dataset) -> None:
         """Raise unless conditions are curves, and have the metrics asked for."""
@@ -186,6 +191,9 @@ class DoseResponse(Step):
             interval=intervals.told("bca"),
             smallest_p=of_flips(stimuli, self.n),
         )
+        if self.scores:
+            own = np.repeat([self.scores[area] for area in curves.areas], len(levels))
+            made = made.assign_coords(score=("contrast", own))
         return made.assign_coords(
             area=("contrast", np.repeat(curves.areas, len(levels))),
             level=("contrast", np.tile(levels, len(curves.areas))),

@@ -42,6 +42,7 @@ class Mixed(Step):
     """
 
     kind: ClassVar[str] = "mixed"
+    version: ClassVar[int] = 2
     of: str
     against: str
     random: tuple[Term, ...] | None = None
@@ -77,7 +78,7 @@ class Mixed(Step):
             rows,
             [name or self.of for name in order],
             scores,
-            statistic=f"{self.of} minus {self.against}, fixed effect; negative is loss",
+            statistic=f"{self.of} minus {self.against}, fixed effect; negative is worse",
             test=f"t, df {self.df}; random: {', '.join(terms)}; REML",
             null="no difference for other stimuli" + (" and draws" if len(terms) > 1 else ""),
             correction=f"Holm over {counted(len(order), 'contrast')}, per metric",

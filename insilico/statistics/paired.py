@@ -54,7 +54,7 @@ class Paired(Step):
     """
 
     kind: ClassVar[str] = "paired"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     of: str
     against: str
     control: str | None = None
@@ -88,7 +88,8 @@ class Paired(Step):
         -------
         estimate, (contrast, metric). `effect` is negative where `of` scores worse, whatever the
         metric's direction; the variables of `*_control` hold the effect minus the controls'.
-        With `equivalent_within` also `p_equivalent`, `ci90_low`, `ci90_high` and `verdict`.
+        With `equivalent_within` also `bound` (metric), `p_equivalent`, `ci90_low`, `ci90_high`
+        and `verdict`.
         """
         self.require(scores)
         order = regions_of(scores, self.of)
@@ -161,6 +162,8 @@ class Paired(Step):
         stimuli, names = scores.sizes["stimulus"], scores["name"].values.astype(str)
         means = scores["value"].mean(("stimulus", "draw")).transpose("condition", "metric").values
         aside = {"against": means[names == self.against][0]}
+        if self.equivalent_within:
+            aside["bound"] = self._bound(scores)
         if self.reference:
             own = effects_of_rows(scores, self.reference, self.against)
             aside["reference_effect"] = own.mean(0)
@@ -170,7 +173,7 @@ class Paired(Step):
             rows | aside,
             [name or self.of for name in order],
             scores,
-            statistic=f"{self.of} minus {self.against}, mean over stimuli; negative is loss",
+            statistic=f"{self.of} minus {self.against}, mean over stimuli; negative is worse",
             test=told(stimuli, self.n),
             null="differences symmetric about zero" + (held if self.control else ""),
             correction=f"maximum of |t| over {counted(len(order), 'contrast')}, per metric",

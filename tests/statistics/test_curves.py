@@ -72,6 +72,9 @@ def test_planted_slopes_are_found_area_by_area(noise):
     assert (found["p_corrected_control"] < 0.01).all()
     np.testing.assert_allclose(found["chance_level"], 0.1)
     assert found.attrs["unit_of_inference"] == "stimulus"
+    assert found["score"].values.tolist() == ["a"] * 3 + ["b"] * 3
+    value = stimulated(noise)["value"]
+    assert found["least"] <= noise.min() < noise.max() <= found["most"] <= value.max()
 
 
 def test_without_a_base_the_lowest_level_is_zero(noise):
