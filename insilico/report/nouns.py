@@ -12,11 +12,19 @@ import insilico
 from insilico.job import Job, notes_of
 from insilico.protocol.branches import Branch, Plan
 from insilico.protocol.join import Join, noted, stacked
+from insilico.protocol.model import Protocol
+from insilico.protocol.steps import kind_has
 from insilico.run.runner import obtain
 from insilico.run.store import Store
 from insilico.schema import NOUNS
 
-LABELS = {"name": "base", "region": "region", "control": "control", "chain": "source"}
+LABELS = {
+    "name": "base",
+    "region": "region",
+    "control": "control",
+    "chain": "source",
+    "variant": "variant",
+}
 """Coordinate of `condition` to the field of the plan's row."""
 
 KEPT = ("perturbed", "fill", "subject")
@@ -47,7 +55,10 @@ class Assembly:
         for name, job in self.plan.statistics.items():
             makers[f"estimate-{name}"] = lambda job=job: self._one(job)  # type: ignore[misc]
         found = {stem: make() for stem, make in makers.items()}
-        named = {stem: _named(noun, stem) for stem, noun in found.items() if noun is not None}
+        protocol = self.plan.protocol
+        named = {
+            stem: _named(noun, stem, protocol) for stem, noun in found.items() if noun is not None
+        }
         return {stem: self._titled(noun) for stem, noun in named.items()}
 
     def _one(self, job: Job) -> xr.Dataset | None:
@@ -89,10 +100,9 @@ class Assembly:
         about = {"title": self.plan.protocol.title, "protocol_key": self.plan.key}
         about["insilico_version"] = insilico.__version__  # type: ignore[assignment]
         noun = noun.assign_attrs(about)
-        said = str(noun.attrs.get("note", ""))
-        if self.plan.note and self.plan.note not in said:
-            noun = noun.assign_attrs(note="; ".join(filter(None, (said, self.plan.note))))
-        return noun
+        said = notes_of(noun.attrs)
+        more = [note for note in notes_of({"note": self.plan.note}) if note not in said]
+        return noun.assign_attrs(note="; ".join([*said, *more])) if more else noun
 
 
 BESIDE_ROWS = ("vertex", "voxel", "variant")
@@ -137,7 +147,23 @@ def _with_dims(frame: xr.Dataset, estimate: xr.Dataset) -> xr.Dataset:
     return frame.transpose(*dims, ...) if dims else estimate
 
 
-def _named(noun: xr.Dataset, stem: str) -> xr.Dataset:
+def _named(noun: xr.Dataset, stem: str, protocol: Protocol) -> xr.Dataset:
     """Return an estimate with its name in the protocol, which figures show; others as they are."""
     _, estimate, name = stem.partition("estimate-")
-    return noun.assign_attrs(name=name) if estimate else noun
+    return noun.assign_attrs(name=name, **_made(protocol, name)) if estimate else noun
+
+
+def _made(protocol: Protocol, name: str) -> dict[str, str]:
+    """Return how a statistic's condition is perturbed, what fills it, and its kind of control."""
+    spec, known = protocol.statistics.get(name, {}), protocol.conditions
+    of, control = (known.get(str(spec.get(key))) for key in ("of", "control"))
+    if of is None or of.perturb is None:
+        return {}
+    found = {"perturbation": str(of.perturb.get("kind", ""))}
+    fields = kind_has("perturb", of.perturb, "model_fields") or {}
+    if "fill" in fields:
+        fill = str(of.perturb.get("fill", fields["fill"].default))
+        found["fill"] = f"{fill}, adapter refitted" if of.perturb.get("refit") is True else fill
+    if control is not None and control.perturb is not None:
+        found["control"] = str(control.perturb.get("control", ""))
+    return found

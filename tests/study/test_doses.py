@@ -67,6 +67,8 @@ def test_an_area_of_places_that_speaks_alone_says_house(ran):
     assert alone["value"] == 1
     assert alone["control_value"] < 0.5
     assert alone["n"] == 3
+    notes = alone.attrs["note"].split("; ")
+    assert len(set(notes)) == len(notes)
     said = words(
         dose_curves(results.open("estimate-raised"), {"alone": results.open("estimate-alone")})
     )

@@ -172,6 +172,8 @@ def test_controls_are_tested_one_kind_after_another(networks):
     vertices, spins = every.values()
     for kind, one in (("vertices", vertices), ("spins", spins)):
         assert f"'mean {kind}': no more than the matched controls" in one.attrs["null"]
+        asked = [one.attrs[key] for key in ("perturbation", "fill", "control")]
+        assert asked == ["ablate", "mean", kind.removesuffix("s") if kind == "spins" else kind]
     np.testing.assert_array_equal(spins["effect"], vertices["effect"])
     assert (spins["control_effect"] != vertices["control_effect"]).any()
     every["ends"] = networks.open("estimate-ends")
