@@ -77,14 +77,27 @@ def _of_others(nouns: Mapping[str, xr.Dataset], shown: int) -> bool:
 
 def _scores(score: xr.Dataset) -> list[str]:
     """Write mean scores: one row for each name in the protocol."""
-    regions = " (and over regions)" if score["region"].values.astype(bool).any() else ""
+    also = _averaged(score)
     items = "stimulus" in score["value"].dims
-    lines = [f"Scores, mean over stimuli{regions}" if items else f"Scores of sets{regions}"]
+    lines = [f"Scores, mean over stimuli{also}" if items else f"Scores of sets{also}"]
     lines += _table(score, score["value"], score["metric"].values, score["chance"].values)
     if "set_value" in score:
-        lines += ["", f"Scores of sets{regions}; they say nothing of single pictures"]
+        lines += ["", f"Scores of sets{also}; they say nothing of single pictures"]
         lines += _table(score, score["set_value"], score["set_metric"].values)
     return lines + _warnings(score)
+
+
+def _averaged(score: xr.Dataset) -> str:
+    """Say over what the conditions of one name differ: regions, and doses, fractions or weights."""
+    labels = score["region"].values.astype(str)
+    if "level" not in score.coords:
+        return " (and over regions)" if any(labels) else ""
+    curve = np.isfinite(score["level"].values)
+    parts = [label.rpartition(", ") if on else (label, "", "") for label, on in
+             zip(labels, curve, strict=True)]  # fmt: skip
+    over = ["regions"] if any(region for region, _, _ in parts) else []
+    over += dict.fromkeys(f"{last.rpartition(' ')[0]}s" for _, _, last in parts if last)
+    return f" (and over {' and '.join(over)})" if over else ""
 
 
 def _table(
@@ -129,6 +142,8 @@ def _estimate(name: str, estimate: xr.Dataset) -> list[str]:
         lines.append(f"  double dissociation: {estimate.attrs['dissociation']}")
     if "top" in estimate:
         return [*lines, *_words(estimate)]
+    if "variant_effect" in estimate:
+        return [*lines, *_orders(estimate)]
     if "chance_level" in estimate:
         return [*lines, *_levels(estimate)]
     if "metric" in estimate.dims:
@@ -174,13 +189,37 @@ def _maps(estimate: xr.Dataset) -> list[str]:
     return lines
 
 
+def _orders(estimate: xr.Dataset) -> list[str]:
+    """Write W with its range and p, and how like the first each further variant is."""
+    lines = []
+    for metric in estimate["metric"].values:
+        column = estimate.sel(metric=metric)
+        for k, contrast in enumerate(column["contrast"].values):
+            label = f"  {contrast}" if k else f"{metric}: {contrast}"
+            told = _order(column.isel(contrast=k), "rho" if k else "W", column)
+            lines.append(f"  {label:<28} {told}")
+    return lines
+
+
+def _order(one: xr.Dataset, what: str, column: xr.Dataset) -> str:
+    """Write an agreement with its range and p, or why there is none."""
+    if not np.isfinite(one["effect"].item()):
+        spread = np.ptp(column["variant_effect"].transpose("variant", "region").values, axis=1)
+        tied = column["variant"].values[spread < 1e-9]
+        return f"no {what}: all regions are tied in {listed(tied)}" if len(tied) else f"no {what}"
+    low, high = one["range_low"].item(), one["range_high"].item()
+    told = f" (range {low:.3f} to {high:.3f})" if np.isfinite([low, high]).all() else ""
+    return f"{what} {one['effect'].item():.3f}{told}, p {one['p'].item():.3g}"
+
+
 def _levels(estimate: xr.Dataset) -> list[str]:
     """Write every condition's level for each metric, with chance and the share of the reference."""
     lines = []
     for metric in estimate["metric"].values:
         for contrast in estimate["contrast"].values:
             one = estimate.sel(metric=metric, contrast=contrast)
-            row = _row(f"{metric}: {contrast}", one)
+            what = one["score"].item() if "score" in one.coords else metric
+            row = _row(f"{what}: {contrast}", one)
             row += f", chance {one['chance_level'].item():.3f}"
             if "ratio" in one:
                 other, base = one["reference"].item(), one["reference_chance"].item()
@@ -188,7 +227,27 @@ def _levels(estimate: xr.Dataset) -> list[str]:
                 row += f"; ratio above chance {one['ratio'].item():.2f}"
                 row += f", raw {one['raw_ratio'].item():.2f}"
             lines += [row, _beyond(one)] if "effect_control" in one else [row]
+        lines += _trends(estimate.sel(metric=metric)) if "trend" in estimate else []
     return lines
+
+
+def _trends(column: xr.Dataset) -> list[str]:
+    """Write the slope over ranks of the doses, area by area, and that beyond the controls."""
+    lines = []
+    for area in dict.fromkeys(column["area"].values.astype(str)):
+        one = column.isel(contrast=int(np.argmax(column["area"].values == area)))
+        what = one["score"].item() if "score" in one.coords else one["metric"].item()
+        for end in ("", "_control"):
+            if f"trend{end}" in one:
+                label = f"{what}: {area}, trend a step" if not end else "  less its controls"
+                lines.append(_row(label, _slope(one, end)))
+    return lines
+
+
+def _slope(one: xr.Dataset, end: str) -> xr.Dataset:
+    names = {"trend": "effect", "trend_low": "ci_low", "trend_high": "ci_high"}
+    names |= {"trend_p_corrected": "p_corrected"}
+    return xr.Dataset({new: one[f"{old}{end}"] for old, new in names.items()}, attrs=one.attrs)
 
 
 def _strongest(estimate: xr.Dataset) -> list[str]:
