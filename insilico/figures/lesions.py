@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
+from insilico.figures.bars import mark
 from insilico.figures.page import (
     DOUBLE_MM,
     INK,
@@ -23,6 +24,7 @@ from insilico.figures.page import (
     styled,
 )
 
+BOUND = "#dcebdc"
 DASHED: Any = {"linewidth": 0.8, "linestyle": (0, (2, 2))}
 
 
@@ -46,8 +48,8 @@ def lesion_effects(estimate: xr.Dataset) -> Figure:
     panels[0].set_yticks(y, estimate["contrast"].values)
     panels[0].set_ylim(-0.7, count - 0.3)
     across(panels, str(estimate.attrs.get("statistic", "effect")))
-    figure.legend(handles=legend_of(estimate), loc="outside upper right", ncols=5)
-    footer(figure, estimate.attrs, stimuli_of(estimate))
+    legend(figure, legend_of(estimate))
+    footer(figure, estimate.attrs, stimuli_of(estimate), *disagreement(estimate))
     return figure
 
 
@@ -63,6 +65,8 @@ def effect_panel(axes: Any, one: xr.Dataset) -> None:
     if "p_corrected_control" in one:
         left = np.fmin(one["ci_low"].values, one["effect"].values)  # beside the effect's interval
         stars(axes, one["p_corrected_control"].values < 0.05, left, y)
+    bound_band(axes, one)
+    ticks(axes)
 
 
 def effect_points(axes: Any, one: xr.Dataset, y: np.ndarray) -> None:
@@ -74,9 +78,8 @@ def effect_points(axes: Any, one: xr.Dataset, y: np.ndarray) -> None:
     faces = [c if s else "white" for c, s in zip(colours, shown, strict=True)]
     look: Any = {"color": faces, "edgecolor": colours, "linewidth": 1.0, "zorder": 3}
     axes.scatter(one["effect"].values, y, s=16, **look)
-    axes.locator_params(axis="x", nbins=3)
     axes.use_sticky_edges = False
-    axes.margins(x=0.16)
+    axes.margins(x=0.16 if axes.get_subplotspec().get_gridspec().ncols < 5 else 0.24)
 
 
 def control_bars(axes: Any, one: xr.Dataset, y: np.ndarray, height: float, colour: str) -> None:
@@ -100,33 +103,74 @@ def stars(axes: Any, where: np.ndarray, left: np.ndarray, y: np.ndarray) -> None
         axes.annotate("*", (left[k], y[k]), fontsize=9, ha="center", **place)
 
 
-def plain(null: str) -> str:
-    """Return the first part of a null, without its controls: of a figure that has several."""
-    return str(null).partition("; ")[0]
+def bound_band(axes: Any, one: xr.Dataset) -> None:
+    """Shade what lies within the bound of equivalence, where one was set; drawn last.
+
+    A bound far beyond all that is drawn shades the whole panel, and does not stretch it.
+    """
+    bound = float(one["bound"]) if "bound" in one else np.nan
+    if np.isfinite(bound):
+        left, right = axes.get_xlim()
+        if bound < 2 * max(abs(left), abs(right)):
+            left, right = min(left, -1.1 * bound), max(right, 1.1 * bound)
+        axes.axvspan(-bound, bound, color=BOUND, linewidth=0, zorder=0)
+        axes.set_xlim(left, right)
 
 
-def legend_of(estimate: xr.Dataset) -> list[Any]:
-    """Return the entries of a legend of effects and their controls."""
+def ticks(axes: Any) -> None:
+    """Set three ticks or more along the abscissa; in a narrow panel many have no number."""
+    left, right = axes.get_xlim()
+    found = MaxNLocator(4, steps=[1, 2, 2.5, 5, 10], min_n_ticks=3).tick_values(left, right)
+    found = found[(found >= left) & (found <= right)]
+    narrow = axes.get_subplotspec().get_gridspec().ncols > 3 and len(found) > 3
+    even = np.round(found / (found[1] - found[0])) % 2 == 0
+    told = found[even] if narrow else found
+    digits = max(len(f"{tick:.6f}".rstrip("0").partition(".")[2]) for tick in told)
+    written = [f"{tick:.{digits}f}".replace("-", "\N{MINUS SIGN}") for tick in found]
+    shown = [text if tick in told else "" for tick, text in zip(found, written, strict=True)]
+    axes.set_xticks(found, shown)
 
-    def dot(label: str, face: str) -> Line2D:
-        look: dict[str, Any] = {"marker": "o", "linestyle": "", "markersize": 4}
-        return Line2D([], [], label=label, color=INK, markerfacecolor=face, **look)
 
-    found: list[Any] = [dot("p < .05, corrected", INK), dot("not significant", "white")]
-    if "reference_effect" in estimate:
-        told = str(estimate.attrs.get("reference", "reference"))
-        found.append(Line2D([], [], label=told, color=INK, **DASHED))
-    if "control_effect" in estimate:
+def disagreement(*estimates: xr.Dataset) -> list[str]:
+    """Say why an interval may leave out 0 where the dot is open, if that is so somewhere."""
+    apart = [
+        ((one["ci_low"] > 1e-9) | (one["ci_high"] < -1e-9)) & (one["p_corrected"] >= 0.05)
+        for one in estimates
+    ]
+    if not any(one.any() for one in apart):
+        return []
+    fewest = int(min(one["n"].values.min() for one in estimates))
+    few = f" ({2**fewest:,} patterns of signs)" if fewest < 12 else ""
+    return [
+        "an open effect whose bar leaves out 0: the bar is of this contrast alone, the test "
+        f"corrects over all, and with few stimuli or ties its p is coarse{few}; the test decides"
+    ]
+
+
+def legend(figure: Figure, handles: list[Any]) -> None:
+    """Write a legend above a figure, as wide as the page is."""
+    columns = len(handles) if len(handles) < 5 else 3
+    figure.legend(handles=handles, loc="outside upper right", ncols=columns)
+
+
+def legend_of(*estimates: xr.Dataset) -> list[Any]:
+    """Return the entries of a legend of effects, their controls, references and bounds."""
+    found: list[Any] = [
+        mark("p < .05, corrected", marker="o"),
+        mark("not significant", marker="o", markerfacecolor="white"),
+    ]
+    of = [str(one.attrs.get("reference", "reference")) for one in estimates
+          if "reference_effect" in one]  # fmt: skip
+    found += [mark(told, **DASHED) for told in dict.fromkeys(of)]
+    if any("control_effect" in one for one in estimates):
         found += [
             Patch(color=PALE, label="matched controls (range, mean)"),
-            Line2D(
-                [],
-                [],
-                label="differs from controls, p < .05 corrected",
-                color=INK,
-                marker="$*$",
-                linestyle="",
-                markersize=4,
-            ),
+            mark("differs from controls, p < .05 corrected", marker="$*$"),
         ]
-    return found
+    return [*found, *bound_mark(*estimates)]
+
+
+def bound_mark(*estimates: xr.Dataset) -> list[Patch]:
+    """Return the legend's entry of the bound, where an estimate has one."""
+    known = any("bound" in one and np.isfinite(one["bound"]).any() for one in estimates)
+    return [Patch(color=BOUND, label="within the bound of equivalence")] if known else []

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import wraps
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from insilico.errors import SchemaError, counted, listed
 
 SINGLE_MM, DOUBLE_MM = 89, 183
 INK, SOFT, PALE = "#222222", "#777777", "#c9c9c9"
+TOLD = ("interval", "test", "null", "correction", "equivalence")
+"""Attributes of an estimate that stand below its figure."""
 STYLE: Any = {
     "font.family": "sans-serif",
     "font.size": 7,
@@ -86,8 +89,9 @@ def footer(
 ) -> None:
     """Write below a figure its n, interval, tests, source and notes, and what a lesion is."""
     parts = [f"statistic '{attrs['name']}'"] if attrs.get("name") else []
+    parts = [str(attrs["names"])] if attrs.get("names") else parts
     parts.append(f"n = {counted(n, unit)}")
-    for key in ("interval", "test", "null", "correction"):
+    for key in TOLD:
         if attrs.get(key):
             parts.append(f"{key}: {attrs[key]}" if key != "interval" else f"bars: {attrs[key]}")
     parts += [str(attrs[key]) for key in ("source", "note") if attrs.get(key)]
@@ -95,6 +99,42 @@ def footer(
     width = int(figure.get_figwidth() * 25.4 * 0.98)
     text = textwrap.fill("; ".join(filter(None, parts)) + ".", width)
     figure.supxlabel(text, fontsize=5.2, color=SOFT, ha="left", x=0.01)
+
+
+def together(estimates: Mapping[str, xr.Dataset]) -> dict[str, Any]:
+    """Return the attributes of several estimates for one footer; what is not of all says of which.
+
+    Parameters
+    ----------
+    estimates : dict
+        Name to estimate; the attribute `name` goes before.
+    """
+    each = list(estimates.values())
+    names = [str(one.attrs.get("name") or name) for name, one in estimates.items()]
+    labels = [f"'{name}'" if name else "the first" for name in names]
+    attrs: dict[str, Any] = {key: _of_each(each, labels, key) for key in TOLD}
+    for key in ("source", "note"):
+        parts = [part for one in each for part in str(one.attrs.get(key, "")).split("; ")]
+        attrs[key] = "; ".join(dict.fromkeys(filter(None, parts)))
+    lesions = [str(one.attrs.get("lesion", "")) for one in each]
+    attrs["lesion"] = " ".join(dict.fromkeys(filter(None, lesions)))
+    known = list(dict.fromkeys(filter(None, names)))
+    if known:
+        attrs["names"] = f"statistic{'s' * (len(known) > 1)} {', '.join(map(repr, known))}"
+    return attrs
+
+
+def _of_each(each: list[xr.Dataset], labels: list[str], key: str) -> str:
+    """Return what estimates say by a key, part by part, with the labels of those that say it."""
+    whose: dict[str, list[str]] = {}
+    for label, one in zip(labels, each, strict=True):
+        for part in dict.fromkeys(str(one.attrs.get(key, "")).split("; ")):
+            whose.setdefault(part, []).append(label)
+    runs = groupby(filter(lambda part: part[0], whose.items()), key=lambda part: part[1])
+    told = [("; ".join(part for part, _ in run), some) for some, run in runs]
+    return "; ".join(
+        part if len(some) == len(each) else f"{part} ({', '.join(some)})" for part, some in told
+    )
 
 
 def stimuli_of(estimate: xr.Dataset) -> str:
