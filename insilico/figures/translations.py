@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from pydantic import PositiveInt
 
 from insilico.figures.page import (
     DOUBLE_MM,
@@ -88,7 +89,9 @@ def _legend(reference: bool) -> list[Line2D]:
 
 
 @styled
-def translation_examples(stimuli: xr.Dataset, reconstruction: xr.Dataset, n: int = 3) -> Figure:
+def translation_examples(
+    stimuli: xr.Dataset, reconstruction: xr.Dataset, n: PositiveInt = 3
+) -> Figure:
     """Draw scenes, and the picture, caption and sound that each condition made of them.
 
     Parameters

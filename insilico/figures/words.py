@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
+from pydantic import PositiveInt
 
 from insilico.figures.page import DOUBLE_MM, INK, SOFT, footer, need, sheet, stimuli_of, styled
 
@@ -14,7 +15,7 @@ ACROSS = 5
 
 
 @styled
-def region_words(estimate: xr.Dataset, words: int = 6) -> Figure:
+def region_words(estimate: xr.Dataset, words: PositiveInt = 6) -> Figure:
     """Draw for each area the words with the largest z: log-odds, interval, and how often said.
 
     Parameters

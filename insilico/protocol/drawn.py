@@ -6,13 +6,15 @@ import importlib
 import inspect
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
 
 from insilico.errors import listed, not_one_of
 from insilico.protocol.document import Loc
 from insilico.protocol.model import Protocol, Spec
 from insilico.protocol.steps import Complaint, kinds
-from insilico.step import Registry
+from insilico.step import Registry, in_words
 
 NOUNS = ("estimate", "stimuli", "response", "reconstruction", "score")
 """What a figure is given of a run, by the names of its parameters."""
@@ -94,6 +96,13 @@ def _options(spec: Spec, loc: Loc) -> Iterator[Complaint]:
         if parameter.default is inspect.Parameter.empty and not spec.get(name):
             more = ", a list of statistics" if name == "beside" else ""
             yield loc, f"{spec['kind']} needs '{name}'{more}: add {name}: [...]"
+    hints = get_type_hints(figure_kinds()[spec["kind"]], include_extras=True)
+    for name in [one for one in parameters if one in spec and one != "beside"]:
+        try:
+            TypeAdapter(hints[name]).validate_python(spec[name], strict=True)
+        except ValidationError as error:
+            item = {**error.errors()[0], "loc": (name,)}
+            yield (*loc, name), in_words(item)
     if "name" in spec and not re.fullmatch(r"\w[\w. -]*", str(spec["name"])):
         met = f"met {spec['name']!r}; allowed: the name of a file, without folder"
         yield (*loc, "name"), met

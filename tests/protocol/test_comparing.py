@@ -124,6 +124,8 @@ def test_nothing_is_compared_with_itself_or_with_several(study):
         ([{"kind": "lesion_effects", "of": "cross"}], "'cross' is of kind interaction"),
         ([{"kind": "area_lesions", "of": "gap", "beside": "bare"}], "add control: to bare"),
         ([{"kind": "area_lesions", "beside": ["gpa"]}], r"statistic 'gpa'.*mean 'gap'"),
+        ([{"kind": "reconstruction_grid", "n": 0}], r"figures\.0\.n: met 0; allowed: greater than"),
+        ([{"kind": "reconstruction_grid", "n": "6"}], "figures.0.n: met '6'; allowed: a valid int"),
         (
             ["lesion_effects"] * 2,
             "to lesion_effects.png; give one a name: {kind: lesion_effects, n",
@@ -170,6 +172,14 @@ def test_a_misspelt_each_is_named(study):
 def test_a_protocol_made_in_a_script_must_be_a_file():
     with pytest.raises(ProtocolError, match="met a dict; allowed: a path, .*yaml.safe_dump"):
         read({"title": "x"})  # type: ignore[arg-type]
+
+
+def test_the_curve_of_the_page_of_statistics_is_right(tmp_path):
+    blocks = re.findall(r"```yaml\n(.*?)```", (DOCS / "statistics.md").read_text(), re.S)
+    (curve,) = (block for block in blocks if "dose_curves" in block)
+    path = tmp_path / "curve.yaml"
+    path.write_text("title: Doses\npreset: phantom\nstimuli: {n: 6}\n" + curve)
+    assert mistakes(path) == []
 
 
 def test_the_whole_protocol_of_the_page_is_right_and_draws_what_it_says(tmp_path):
