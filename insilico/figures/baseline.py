@@ -38,18 +38,22 @@ def score_spread(estimate: xr.Dataset, score: xr.Dataset) -> Figure:
     """
     need(estimate, "score_spread", "effect", "sd", "ci_low", "ci_high", "chance_level")
     metrics, names = estimate["metric"].values, estimate["contrast"].values.astype(str)
+    of = score["name"].values.astype(str)
     figure = sheet(DOUBLE_MM, 34 + 9 * len(names))
     panels = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
     for axes, metric in zip(panels, metrics, strict=True):
         for row, name in enumerate(names):
-            own = score["value"].sel(metric=metric, condition=name).isel(draw=0).values
-            _spread(axes, len(names) - 1 - row, own, estimate.sel(metric=metric, contrast=name))
+            own = score["value"].sel(metric=metric).isel(condition=of == name)
+            values = own.mean(("condition", "draw")).values
+            _spread(axes, len(names) - 1 - row, values, estimate.sel(metric=metric, contrast=name))
         axes.set_title(str(metric).replace("_", " "), loc="left")
         axes.locator_params(axis="x", nbins=4)
     panels[0].set_yticks(np.arange(len(names))[::-1], names)
     panels[0].set_ylim(-0.6, len(names) - 0.25)
     figure.legend(handles=_legend(), loc="outside upper right", ncols=4)
-    footer(figure, estimate.attrs, stimuli_of(estimate))
+    many = {name: int((of == name).sum()) for name in names}
+    told = [f"{name}: mean over {count} conditions" for name, count in many.items() if count > 1]
+    footer(figure, estimate.attrs, stimuli_of(estimate), *told)
     return figure
 
 
@@ -61,7 +65,8 @@ def _spread(axes: Any, y: int, values: np.ndarray, one: xr.Dataset) -> None:
     mean, sd = float(one["effect"]), float(one["sd"])
     axes.hlines(y, mean - sd, mean + sd, color=SOFT, linewidth=0.9, zorder=2)
     axes.hlines(y, float(one["ci_low"]), float(one["ci_high"]), color=INK, linewidth=2.2, zorder=3)
-    axes.scatter(mean, y, s=13, color="white", edgecolor=INK, linewidth=0.9, zorder=4)
+    face = INK if float(one["p_corrected"]) < 0.05 else "white"
+    axes.scatter(mean, y, s=13, color=face, edgecolor=INK, linewidth=0.9, zorder=4)
     axes.annotate(f"{mean:.3f} ± {sd:.3f}", (0.02, y + 0.36), fontsize=5.6, color=INK,
                   xycoords=("axes fraction", "data"))  # fmt: skip
 
@@ -69,10 +74,11 @@ def _spread(axes: Any, y: int, values: np.ndarray, one: xr.Dataset) -> None:
 def _legend() -> list[Any]:
     return [
         mark("one stimulus", marker="o", color=PALE, markersize=2.6),
-        mark("mean, 95 % interval (written: mean ± sd)", marker="o", markerfacecolor="white"),
+        mark("mean, 95 % interval (written: ± sd); filled: differs from chance, p < .05 corrected",
+             marker="o"),
         mark("standard deviation", linestyle="-", color=SOFT, linewidth=0.9),
         mark("chance", linestyle=(0, (2, 2)), color=SOFT, linewidth=0.9),
-    ]
+    ]  # fmt: skip
 
 
 @styled
@@ -90,7 +96,7 @@ def stages(estimate: xr.Dataset) -> Figure:
     y = np.arange(estimate.sizes["contrast"])[::-1]
     same, different = estimate["same"].values, estimate["different"].values
     left.hlines(y, different, same, color=PALE, linewidth=2.6, zorder=1)
-    left.scatter(different, y, s=15, color="white", edgecolor=INK, zorder=2)
+    left.scatter(different, y, s=15, marker="s", color=SOFT, zorder=2)
     left.scatter(same, y, s=15, color=INK, zorder=2)
     left.set_xlabel("mean cosine")
     left.set_yticks(y, estimate["contrast"].values)
@@ -108,7 +114,7 @@ def stages(estimate: xr.Dataset) -> Figure:
     right.margins(x=0.12)
     shown = [
         mark("same stimulus", marker="o"),
-        mark("different stimuli", marker="o", markerfacecolor="white"),
+        mark("different stimuli", marker="s", color=SOFT),
     ]
     figure.legend(handles=shown, loc="outside upper center", ncols=2)
     footer(figure, estimate.attrs, stimuli_of(estimate), str(estimate.attrs["versions"]))

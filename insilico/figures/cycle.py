@@ -59,15 +59,10 @@ def _networks(axes: Any, estimate: xr.Dataset) -> None:
         for k, colour in enumerate(colours):
             ends = [one[key].values[k : k + 1] for key in ("effect", "ci_low", "ci_high")]
             look = {"fmt": MARKERS[j % len(MARKERS)], "color": colour, "markersize": 4.4}
-            whiskers(
-                axes, at[k : k + 1], *ends, **look, markerfacecolor=colour if j == 0 else "white"
-            )
+            whiskers(axes, at[k : k + 1], *ends, **look)
     axes.set_ylabel("agreement of first and\nsecond response (r over vertices)")
     axes.set_ylim(min(-0.08, float(estimate["chance_level"].min()) - 0.03), 1.0)
-    shown = [
-        mark(name, marker=MARKERS[j % len(MARKERS)], markerfacecolor=INK if j == 0 else "white")
-        for j, name in enumerate(names)
-    ]
+    shown = [mark(name, marker=MARKERS[j % len(MARKERS)]) for j, name in enumerate(names)]
     shown.append(mark("mismatched pairs (chance)", linestyle="-", linewidth=1.4))
     shown.append(
         mark("second responses to other stimuli", linestyle="-", linewidth=2.4, color=PALE)

@@ -13,6 +13,7 @@ from insilico.figures.page import DOUBLE_MM, INK, PALE, footer, need, sheet, sti
 from insilico.figures.surface import four_views
 
 MODELS = {"average": "average subject's model", "subject": "the subject's own model"}
+SHAPES = {"average": "s", "subject": "o"}
 
 
 @styled
@@ -44,9 +45,9 @@ def _networks(axes: Any, estimate: xr.Dataset) -> None:
     axes.vlines(x, *pair, color=PALE, linewidth=3, zorder=0)
     for k, colour in enumerate(colours):
         one = estimate.isel(contrast=k)
-        for name, face in (("average", "white"), ("subject", colour)):
+        for name, marker in SHAPES.items():
             ends = (one[f"{name}_low"], one[f"{name}_high"])
-            look = {"color": colour, "markerfacecolor": face, "markersize": 4.2}
+            look = {"color": colour, "fmt": marker, "markersize": 4.2}
             whiskers(axes, x[k : k + 1], [one[name]], [ends[0]], [ends[1]], **look)
     axes.hlines(estimate["ceiling"].values, x - 0.3, x + 0.3, color=INK, linewidth=1.4)
     tops = np.maximum(estimate["subject"].values, estimate["ceiling"].values)
@@ -57,8 +58,7 @@ def _networks(axes: Any, estimate: xr.Dataset) -> None:
     axes.set_ylabel("r, predicted with measured")
     shown = [
         mark("ceiling of r: √NC", linestyle="-", linewidth=1.4),
-        mark(MODELS["subject"], marker="o"),
-        mark(MODELS["average"], marker="o", markerfacecolor="white"),
+        *(mark(MODELS[name], marker=marker) for name, marker in SHAPES.items()),
         mark("they differ, p < .05 corrected", marker="$*$"),
     ]
     axes.legend(handles=shown, loc="upper right", ncols=2)

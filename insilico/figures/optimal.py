@@ -98,7 +98,7 @@ def _responses(figure: Figure, grid: Any, estimate: xr.Dataset) -> None:
         one = estimate.sel(contrast=way)
         axes.axhline(0, color=PALE, linewidth=0.6, zorder=0)
         axes.hlines(best, x - 0.38, x + 0.38, color=INK, linewidth=1.2)
-        axes.plot(x - 0.18, one["others"], "o", markerfacecolor="white", color=SOFT, markersize=3)
+        axes.plot(x - 0.18, one["others"], "v", color=SOFT, markersize=3)
         axes.plot(x + 0.18, one["patches"], "x", color=SOFT, markersize=3)
         mine = one.sel(metric="natural")
         for at, colour in zip(x, colours, strict=True):
@@ -111,8 +111,8 @@ def _responses(figure: Figure, grid: Any, estimate: xr.Dataset) -> None:
             axes.set_ylabel("response, sd of natural scenes")
     shown = [
         mark("pictures made for the region", marker="o"),
-        mark("made for the other regions", marker="o", markerfacecolor="white"),
-        mark("made for patches elsewhere", marker="x"),
+        mark("made for the other regions", marker="v", color=SOFT),
+        mark("made for patches elsewhere", marker="x", color=SOFT),
         mark(f"best of {estimate.attrs['scenes']} natural scenes", linestyle="-", linewidth=1.2),
         mark("above others and patches, p < .05", marker="$*$"),
     ]

@@ -14,7 +14,7 @@ from insilico.figures.page import DOUBLE_MM, INK, PALE, SOFT, footer, need, shee
 from insilico.figures.surface import four_views
 
 LOOKS: dict[str, dict[str, Any]] = {
-    "leave_one_out": {"fmt": "o", "markerfacecolor": "white", "color": SOFT},
+    "leave_one_out": {"fmt": "s", "color": SOFT},
     "corrected": {"fmt": "o", "color": INK},
     "prediction": {"fmt": "D", "color": "#b2182b", "markersize": 3.4},
 }
