@@ -15,6 +15,7 @@ KINDS = Registry(
         "network_gap": "insilico.figures.networks:network_gap",
         "lesion_effects": "insilico.figures.lesions:lesion_effects",
         "surface_gap": "insilico.figures.surface:surface_gap",
+        "estimate_map": "insilico.figures.surface:estimate_map",
         "reconstruction_grid": "insilico.figures.grid:reconstruction_grid",
         "ceilings": "insilico.figures.ceilings:ceilings",
         "cross_subject": "insilico.figures.subjects:cross_subject",

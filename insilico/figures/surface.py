@@ -12,6 +12,7 @@ from matplotlib.collections import PolyCollection
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
+from insilico.errors import SchemaError, listed
 from insilico.figures.page import DOUBLE_MM, footer, need, sheet, stimuli_of, styled
 from insilico.spaces import fsaverage5
 
@@ -113,4 +114,34 @@ def surface_gap(estimate: xr.Dataset) -> Figure:
         title="Prediction minus noise ceiling (blue: short of it)",
     )
     footer(figure, estimate.attrs, stimuli_of(estimate))
+    return figure
+
+
+@styled
+def estimate_map(estimate: xr.Dataset, map: str = "effect_map") -> Figure:
+    """Draw a map of an estimate over vertices, such as what each place's lesion changes.
+
+    Parameters
+    ----------
+    estimate : estimate
+        With maps, such as of `sweep`.
+    map : str
+        Which one, such as ``share_map``; an unknown one is refused with all that there are.
+    """
+    if map not in estimate or estimate[map].dims != ("vertex",):
+        known = listed(name for name in estimate.data_vars if estimate[name].dims == ("vertex",))
+        raise SchemaError(f"estimate_map: no map '{map}' over vertices; maps: {known or 'none'}")
+    values = estimate[map].values
+    rising = not np.nanmin(values) < 0
+    top = float(np.nanpercentile(np.abs(values), 98)) or 1.0
+    look: Any = {"limits": (0.0, top), "cmap": "viridis"} if rising else {}
+    told = f"{map.removesuffix('_map').replace('_', ' ')}: {estimate.attrs.get('statistic', '')}"
+    figure = surface_map(values, map.replace("_", " "), **look, title=told)
+    tested = [name for name in ("p_map", "p_corrected_map") if name in estimate]
+    said = f"its p: the maps {listed(tested)}" if tested else "no p comes with this map"
+    told = "colours end at the 98th percentile of what is shown"
+    attrs = {
+        k: v for k, v in estimate.attrs.items() if tested or k not in ("interval", "correction")
+    }
+    footer(figure, attrs, stimuli_of(estimate), said, told)
     return figure

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import matplotlib as mpl
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from insilico.errors import SchemaError
 from insilico.figures.grid import reconstruction_grid
 from insilico.figures.lesions import lesion_effects
 from insilico.figures.networks import network_gap
-from insilico.figures.surface import WALL, surface_gap, vertex_colours
+from insilico.figures.surface import WALL, estimate_map, surface_gap, vertex_colours
 from insilico.schema import sample
 from insilico.spaces import atlases, fsaverage5
 
@@ -152,6 +154,76 @@ def test_grid_leaves_controls_out():
     assert np.array_equal(shown, stimuli["image"].values[0])
     assert "matched" not in words(figure)
     assert "Nothing propagates to other areas" in words(figure)
+
+
+def many_conditions(names, variant=None):
+    one = sample("reconstruction", n=2)
+    made = xr.concat([one] * len(names), "condition").assign_coords(
+        condition=names,
+        name=("condition", names),
+        region=("condition", ["V1"] * len(names)),
+        control=("condition", [-1] * len(names)),
+    )
+    return made if variant is None else made.assign_coords(variant=("condition", variant))
+
+
+def test_grid_leaves_variants_out_and_says_how_many_conditions_it_shows():
+    stimuli, names = sample("stimuli", n=2), ["mean", "mean alpha 10", "mean seed 1"]
+    figure = reconstruction_grid(stimuli, many_conditions(names, ["", "alpha 10", "seed 1"]), n=1)
+    assert len(figure.axes) == 2
+    assert "left out: 2 variants of stability" in words(figure)
+    figure = reconstruction_grid(
+        stimuli, many_conditions([f"a lesion of number {k}" for k in range(13)]), n=1
+    )
+    assert len(figure.axes) == 11
+    assert "the first 10 of 13 conditions are shown" in words(figure)
+    figure.draw_without_rendering()
+    heads = [axes.title.get_window_extent() for axes in figure.axes]
+    assert not any(a.overlaps(b) for a, b in pairwise(heads))
+
+
+def test_a_bound_is_a_band_and_has_no_more_than_its_panel(lesions):
+    bound = lesions.assign(bound=("metric", [0.05, np.nan]))
+    bound.attrs["equivalence"] = "two one-sided t tests within pixcorr ±0.05"
+    figure = lesion_effects(bound)
+    first, second = (axes.patches[-1].get_extents() for axes in figure.axes)
+    left, right = (figure.axes[0].transData.transform((x, 0))[0] for x in (-0.05, 0.05))
+    assert (first.x0, first.x1) == (pytest.approx(left), pytest.approx(right))
+    assert second.y1 - second.y0 < first.y1 - first.y0  # of controls
+    assert "within the bound of equivalence" in words(figure)
+    assert "within pixcorr ±0.05" in words(figure)
+    assert "bound" not in words(lesion_effects(lesions))
+    far = lesion_effects(lesions.assign(bound=("metric", [9.0, 9.0]))).axes[0]
+    assert max(np.abs(far.get_xlim())) < 1
+
+
+def test_an_interval_that_disagrees_with_its_test_is_explained(lesions):
+    apart = lesions.assign(ci_high=lesions["effect"] + 0.001, ci_low=lesions["effect"] - 0.001)
+    assert "the test decides" in words(lesion_effects(apart))
+    same = apart.assign(p_corrected=lesions["p_corrected"] * 0)
+    assert "the test decides" not in words(lesion_effects(same))
+    few = apart.assign(n=lesions["n"] * 0 + 8)
+    assert "256 patterns of signs" in words(lesion_effects(few))
+
+
+def test_every_panel_has_three_ticks(lesions):
+    wide = xr.concat([lesions] * 3, "metric").assign_coords(metric=list("abcdef"))
+    for axes in lesion_effects(wide).axes:
+        low, high = axes.get_xlim()
+        assert sum(low <= tick <= high for tick in axes.get_xticks()) >= 3
+        assert sum(bool(text.get_text()) for text in axes.get_xticklabels()) >= 1
+
+
+def test_a_map_names_its_statistic_and_that_it_has_no_p(accuracy):
+    told = {"statistic": "change by each lesion", "name": "light"}
+    estimate = accuracy.rename(gap_map="effect_map").assign_attrs(told)
+    said = words(estimate_map(estimate))
+    for part in ("change by each lesion", "'light'", "n = 42", "no p comes with", "simulated"):
+        assert part in said
+    tested = estimate.assign(p_map=abs(estimate["effect_map"]))
+    assert "its p: the maps p_map" in words(estimate_map(tested))
+    with pytest.raises(SchemaError, match="no map 'share_map' over vertices; maps: effect_map"):
+        estimate_map(estimate, "share_map")
 
 
 def test_drawing_leaves_the_settings_alone(accuracy, lesions, tmp_path):
