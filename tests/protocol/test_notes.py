@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 from insilico.job import carried
 from insilico.protocol.expand import Row
 from insilico.protocol.join import Join
-from insilico.report.nouns import table
+from insilico.report.nouns import Assembly, table
 from insilico.schema import sample
 from insilico.statistics.levels import Levels
 
@@ -41,3 +43,10 @@ def test_a_row_of_the_table_has_the_notes_of_its_condition():
 def test_a_note_on_some_conditions_is_not_said_again_of_all():
     result, source = joined(seen=FAR, read=""), sample("score", 8).assign_attrs(note=FAR)
     assert carried(result, source, ATLAS).attrs["note"] == f"seen: {FAR}; {ATLAS}"
+
+
+def test_a_note_of_the_protocol_is_said_once():
+    about = SimpleNamespace(note=f"{ATLAS}; other", key="k", protocol=SimpleNamespace(title="t"))
+    noun = sample("score", 8).assign_attrs(note=f"{FAR}; {ATLAS}")
+    made = Assembly(about, None)._titled(noun)  # type: ignore[arg-type]
+    assert made.attrs["note"] == f"{FAR}; {ATLAS}; other"
