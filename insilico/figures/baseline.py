@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from insilico.figures.bars import mark
 from insilico.figures.page import (
@@ -47,7 +48,7 @@ def score_spread(estimate: xr.Dataset, score: xr.Dataset) -> Figure:
             values = own.mean(("condition", "draw")).values
             _spread(axes, len(names) - 1 - row, values, estimate.sel(metric=metric, contrast=name))
         axes.set_title(str(metric).replace("_", " "), loc="left")
-        axes.locator_params(axis="x", nbins=4)
+        axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10], min_n_ticks=3))
     panels[0].set_yticks(np.arange(len(names))[::-1], names)
     panels[0].set_ylim(-0.6, len(names) - 0.25)
     figure.legend(handles=_legend(), loc="outside upper right", ncols=4)
@@ -66,7 +67,7 @@ def _spread(axes: Any, y: int, values: np.ndarray, one: xr.Dataset) -> None:
     axes.hlines(y, mean - sd, mean + sd, color=SOFT, linewidth=0.9, zorder=2)
     axes.hlines(y, float(one["ci_low"]), float(one["ci_high"]), color=INK, linewidth=2.2, zorder=3)
     face = INK if float(one["p_corrected"]) < 0.05 else "white"
-    axes.scatter(mean, y, s=13, color=face, edgecolor=INK, linewidth=0.9, zorder=4)
+    axes.scatter(mean, y, s=9, color=face, edgecolor=INK, linewidth=0.9, zorder=4)
     axes.annotate(f"{mean:.3f} ± {sd:.3f}", (0.02, y + 0.36), fontsize=5.6, color=INK,
                   xycoords=("axes fraction", "data"))  # fmt: skip
 
@@ -106,6 +107,7 @@ def stages(estimate: xr.Dataset) -> Figure:
     right.errorbar(value, y, xerr=np.maximum(ends, 0), fmt="o", color=INK, markersize=3.4,
                    elinewidth=0.9, capsize=1.6)  # fmt: skip
     right.axvline(0, color=INK, linewidth=0.6)
+    right.xaxis.set_major_locator(MaxNLocator(3, min_n_ticks=3))
     right.set_xlabel("same minus different")
     for k, share in enumerate(estimate["two_way"].values):
         told = f"{share:.1%}"

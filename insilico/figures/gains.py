@@ -9,11 +9,24 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from insilico.figures.bars import colours_of, mark, networks_along, whiskers
-from insilico.figures.page import DOUBLE_MM, INK, PALE, footer, need, sheet, stimuli_of, styled
+from insilico.figures.page import (
+    DOUBLE_MM,
+    INK,
+    PALE,
+    SOFT,
+    footer,
+    need,
+    sheet,
+    stimuli_of,
+    styled,
+)
 from insilico.figures.surface import four_views
 
 MODELS = {"average": "average subject's model", "subject": "the subject's own model"}
-SHAPES = {"average": "s", "subject": "o"}
+LOOKS: dict[str, dict[str, Any]] = {
+    "subject": {"fmt": "o", "markersize": 4.6},
+    "average": {"fmt": "s", "markersize": 2.8, "color": SOFT, "zorder": 3},
+}
 
 
 @styled
@@ -45,9 +58,9 @@ def _networks(axes: Any, estimate: xr.Dataset) -> None:
     axes.vlines(x, *pair, color=PALE, linewidth=3, zorder=0)
     for k, colour in enumerate(colours):
         one = estimate.isel(contrast=k)
-        for name, marker in SHAPES.items():
+        for name, own in LOOKS.items():
             ends = (one[f"{name}_low"], one[f"{name}_high"])
-            look = {"color": colour, "fmt": marker, "markersize": 4.2}
+            look = {"color": colour, **own}
             whiskers(axes, x[k : k + 1], [one[name]], [ends[0]], [ends[1]], **look)
     axes.hlines(estimate["ceiling"].values, x - 0.3, x + 0.3, color=INK, linewidth=1.4)
     tops = np.maximum(estimate["subject"].values, estimate["ceiling"].values)
@@ -58,7 +71,8 @@ def _networks(axes: Any, estimate: xr.Dataset) -> None:
     axes.set_ylabel("r, predicted with measured")
     shown = [
         mark("ceiling of r: √NC", linestyle="-", linewidth=1.4),
-        *(mark(MODELS[name], marker=marker) for name, marker in SHAPES.items()),
+        mark(MODELS["subject"], marker="o"),
+        mark(MODELS["average"], marker="s", markersize=2.8, color=SOFT),
         mark("they differ, p < .05 corrected", marker="$*$"),
     ]
     axes.legend(handles=shown, loc="upper right", ncols=2)

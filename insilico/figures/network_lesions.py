@@ -166,7 +166,7 @@ def _ends(row: np.ndarray, one: xr.Dataset, metrics: np.ndarray) -> None:
         axes.vlines(each["chance_level"].values, y - 0.35, y + 0.35, color=SOFT, linestyle=":")
         axes.set_yticks(y, one["contrast"].values if axes is row[0] else [])
         axes.set_ylim(-0.6, len(y) - 0.4)
-        axes.locator_params(axis="x", nbins=4)
+        ticks(axes)
     row[0].set_ylabel("score")
 
 
