@@ -8,8 +8,8 @@ from typing import Any
 
 from insilico.protocol.document import merge
 from insilico.protocol.model import CHAIN, Condition, Protocol, Spec
-from insilico.protocol.regions import EACH, bound, expanded, spelled
-from insilico.protocol.steps import build, kinds
+from insilico.protocol.regions import ATLAS_FIELDS, EACH, bound, expanded, spelled
+from insilico.protocol.steps import build, kind_has, kinds
 from insilico.spaces import atlases
 
 NONE = -1
@@ -147,9 +147,15 @@ def _number(level: Any) -> float | None:
 def statistic(protocol: Protocol, name: str) -> tuple[Spec, list[str]]:
     """Return a statistic as it is meant, and which atlas stands for which in it.
 
-    Its `regions` are those of a condition, by any spelling that the condition's atlas knows.
+    Its `regions` are those of a condition, by any spelling that the condition's atlas knows. An
+    atlas that its kind takes by default is bound as one that is written.
     """
-    spec, notes = bound(protocol.statistics[name], protocol.bindings)
+    asked = protocol.statistics[name]
+    fields = kind_has("statistics", asked, "model_fields") or {}
+    defaults = {key: fields[key].default for key in ATLAS_FIELDS if key in fields}
+    spec, notes = bound(
+        {k: v for k, v in defaults.items() if v in protocol.bindings} | asked, protocol.bindings
+    )
     of = protocol.conditions.get(str(spec.get("of")))
     if "regions" in spec and of is not None and of.perturb is not None:
         atlas = bound(of.perturb, protocol.bindings)[0].get("atlas")

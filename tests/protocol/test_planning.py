@@ -12,6 +12,8 @@ from toy_world import install
 
 from insilico.errors import ProtocolError
 from insilico.job import Job, walk
+from insilico.protocol.expand import statistic
+from insilico.protocol.model import Protocol
 from insilico.protocol.plan import plan
 from insilico.protocol.read import read
 
@@ -267,3 +269,15 @@ def test_discriminability_is_given_the_reconstructions_it_names(planned):
             planned(statistics__stages={**spec, "of": ["intact", name]})
     with pytest.raises(ProtocolError, match="unknown condition 'intatc'.*did you mean 'intact'"):
         planned(statistics__stages={**spec, "of": ["intatc"]})
+
+
+@pytest.mark.parametrize("kind", ["encoding_accuracy", "encoding_gap", "cycle"])
+def test_an_atlas_that_is_a_default_is_bound_like_one_that_is_written(kind):
+    spec = {"kind": kind, **({} if kind == "encoding_accuracy" else {"of": ["intact"]})}
+    chain = {"stimuli": {"kind": "phantom"}, "bindings": {"yeo7": "phantom7"}}
+    for given in (spec, {**spec, "by": "yeo7"}):
+        protocol = Protocol.model_validate({**chain, "statistics": {"it": given}})
+        meant, notes = statistic(protocol, "it")
+        assert (meant["by"], notes) == ("phantom7", ["phantom7 in place of yeo7"])
+    unbound = Protocol.model_validate({"stimuli": {}, "statistics": {"it": spec}})
+    assert statistic(unbound, "it") == (spec, [])
