@@ -26,6 +26,7 @@ from insilico.protocol.model import CHAIN, Protocol
 from insilico.protocol.patterns import pattern_complaints
 from insilico.protocol.regions import bound, region_complaints
 from insilico.protocol.scored import names_of, scored
+from insilico.protocol.spared import CONDITION_FIELDS
 from insilico.protocol.steps import (
     Complaint,
     build,
@@ -37,8 +38,6 @@ from insilico.protocol.steps import (
 )
 from insilico.scores.settings import expanded
 from insilico.spaces.controls import in_voxels
-
-CONDITION_FIELDS = ("of", "against", "control", "reference")
 
 
 def cross_checks(protocol: Protocol) -> Iterator[Complaint]:

@@ -230,13 +230,15 @@ class Planner:
 
     # --- over conditions ---
 
-    def joined(self, branches: tuple[Branch, ...], note: str) -> Job | None:
+    def joined(
+        self, branches: tuple[Branch, ...], note: str, name: str = "join scores"
+    ) -> Job | None:
         """Return the job of all scores in one dataset."""
         scores = [score for branch in branches for score in branch.scores]
         if not scores:
             return None
         step = Join.of(branch.row for branch in branches)
-        return self.job("join scores", step, *scores, note=note)
+        return self.job(name, step, *scores, note=note)
 
     def statistic(
         self, name: str, score: Job | None, branches: tuple[Branch, ...]

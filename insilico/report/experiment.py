@@ -12,7 +12,8 @@ import insilico
 from insilico.errors import ParameterError, listed
 from insilico.protocol.branches import Plan
 from insilico.protocol.plan import plan
-from insilico.protocol.read import read
+from insilico.protocol.read import Reading, read
+from insilico.protocol.spared import spared
 from insilico.report.folder import Folder, as_yaml
 from insilico.run.runner import Failure, Outcome, lacking
 from insilico.run.runner import run as compute
@@ -22,6 +23,7 @@ from insilico.step import computing
 if TYPE_CHECKING:
     import xarray as xr
 
+    from insilico.report.nouns import Assembly
     from insilico.run.progress import Bars, Lines
 
 DIGITS = 8
@@ -103,6 +105,8 @@ def run(
         For anything that the user can mend. A job that fails is no reason: see
         `Results.failures`.
     """
+    from insilico.report.nouns import Assembly
+
     if jobs < 1:
         raise ParameterError(f"jobs is {jobs}; allowed: 1 or more processes")
     how: dict[str, Any] = {"device": device, "batch": batch, "compile": compile, "memory": memory}
@@ -115,7 +119,10 @@ def run(
     folder.begin(work.key, overwrite=overwrite)
     shelf = Store(store)
     outcome = compute(work.targets(), shelf, processes=jobs, how=how, watch=watch)
-    text = _write(folder, work, shelf, outcome, reading.document.name)
+    instead = spared(work, outcome.failures)
+    more = compute(instead.values(), shelf, processes=jobs, how=how, watch=watch)
+    outcome.mended(instead, more)
+    text = _write(folder, Assembly(work, shelf, outcome.failures, instead), outcome, reading)
     failures = tuple(outcome.failures.values())
     return Results(folder.path, text, tuple(outcome.computed), failures)
 
@@ -132,17 +139,17 @@ def _place(out: str | Path | None, file: str | Path, work: Plan) -> Path:
     return Path("runs") / f"{stem}-{work.key[:DIGITS]}"
 
 
-def _write(folder: Folder, work: Plan, store: Store, outcome: Outcome, source: str) -> str:
+def _write(folder: Folder, assembly: Assembly, outcome: Outcome, reading: Reading) -> str:
     """Write all outputs and return the summary."""
     from insilico.report.drawn import draw
     from insilico.report.methods import methods
-    from insilico.report.nouns import Assembly, table
+    from insilico.report.nouns import table
     from insilico.report.summary import summary
     from insilico.run.portable import portable
     from insilico.run.store import write_entry
 
-    nouns = Assembly(work, store, outcome.failures).nouns()
-    folder.text("protocol.yaml", resolved(work, source))
+    work, nouns = assembly.plan, assembly.nouns()
+    folder.text("protocol.yaml", resolved(work, reading.document.name))
     for stem, noun in nouns.items():
         write_entry(portable(_fit_to_write(noun)), folder.path / f"{stem}.nc")
     names = ["protocol.yaml", *(f"{stem}.nc" for stem in nouns)]

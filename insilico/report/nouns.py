@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -11,7 +12,7 @@ import xarray as xr
 import insilico
 from insilico.job import Job, notes_of
 from insilico.protocol.branches import Branch, Plan
-from insilico.protocol.join import Join, noted, stacked
+from insilico.protocol.join import noted, stacked
 from insilico.protocol.model import Protocol
 from insilico.protocol.steps import kind_has
 from insilico.run.runner import obtain
@@ -39,10 +40,18 @@ class Assembly:
     plan : Plan
     store : Store
     failed : keys
+    instead : dict
+        Key to the job that takes a failed one's place, see `insilico.protocol.spared`.
     """
 
-    def __init__(self, plan: Plan, store: Store, failed: Container[str] = ()) -> None:
-        self.plan, self.store, self.failed = plan, store, failed
+    def __init__(
+        self,
+        plan: Plan,
+        store: Store,
+        failed: Container[str] = (),
+        instead: Mapping[str, Job] = MappingProxyType({}),
+    ) -> None:
+        self.plan, self.store, self.failed, self.instead = plan, store, failed, instead
 
     def nouns(self) -> dict[str, xr.Dataset]:
         """Return file stem to dataset, as far as there is something."""
@@ -50,7 +59,7 @@ class Assembly:
             "stimuli": lambda: self._one(self.plan.stimuli),
             "response": lambda: self._stacked(lambda branch: branch.response),
             "reconstruction": lambda: self._stacked(lambda branch: branch.reconstruction),
-            "score": self._score,
+            "score": lambda: self._one(self.plan.score),
         }
         for name, job in self.plan.statistics.items():
             makers[f"estimate-{name}"] = lambda job=job: self._one(job)  # type: ignore[misc]
@@ -61,8 +70,9 @@ class Assembly:
         }
         return {stem: self._titled(noun) for stem, noun in named.items()}
 
-    def _one(self, job: Job) -> xr.Dataset | None:
-        return None if job.key in self.failed else obtain(job, self.store)
+    def _one(self, job: Job | None) -> xr.Dataset | None:
+        job = job and self.instead.get(job.key, job)
+        return None if job is None or job.key in self.failed else obtain(job, self.store)
 
     def _stacked(self, of: Callable[[Branch], Job | None]) -> xr.Dataset | None:
         pairs = [(branch, of(branch)) for branch in self.plan.branches]
@@ -84,17 +94,6 @@ class Assembly:
             key: ("condition", [getattr(branch.row, field) for branch in branches])
             for key, field in LABELS.items()
         }
-
-    def _score(self) -> xr.Dataset | None:
-        if self.plan.score is None:
-            return None
-        if self.plan.score.key not in self.failed:
-            return obtain(self.plan.score, self.store)
-        whole = [b for b in self.plan.branches if not any(s.key in self.failed for s in b.scores)]
-        if not whole:
-            return None
-        join = Join.of(branch.row for branch in whole)
-        return join(*(obtain(score, self.store) for b in whole for score in b.scores))
 
     def _titled(self, noun: xr.Dataset) -> xr.Dataset:
         about = {"title": self.plan.protocol.title, "protocol_key": self.plan.key}

@@ -27,8 +27,8 @@ class Lines:
         self.stream.flush()
 
     def begin(self, total: int) -> None:
-        """So many jobs will be computed."""
-        self.total = total
+        """So many jobs will be computed, beside those that are done."""
+        self.total = self.done + total
 
     def started(self, name: str) -> None:
         """Say nothing: the line comes at the end."""
@@ -82,8 +82,8 @@ class Bars:
         self.bars.stop()
 
     def begin(self, total: int) -> None:
-        """So many jobs will be computed."""
-        self.bars.update(self.all, total=total)
+        """So many jobs will be computed, beside those that are done."""
+        self.bars.update(self.all, total=self.bars.tasks[self.all].completed + total)
 
     def started(self, name: str) -> None:
         """Show the job's name."""

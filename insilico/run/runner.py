@@ -59,6 +59,12 @@ class Outcome:
     computed: list[str] = field(default_factory=list)
     failures: dict[str, Failure] = field(default_factory=dict)
 
+    def mended(self, instead: Iterable[str], more: Outcome) -> None:
+        """Take in what other jobs gave in the place of these failed ones."""
+        self.computed += more.computed
+        self.failures = {k: v for k, v in self.failures.items() if k not in {*instead}}
+        self.failures |= more.failures
+
 
 def obtain(job: Job, store: Store) -> xr.Dataset:
     """Return a job's dataset: from the store, else computed and stored.

@@ -123,6 +123,24 @@ def test_a_failing_job_fails_alone(study, tmp_path, monkeypatch):
     assert len([name for name in mended.computed if name.startswith("decode")]) == 3
 
 
+def test_statistics_of_conditions_that_worked_are_computed(study, tmp_path, monkeypatch):
+    """A condition that fails takes with it what names it, and nothing else."""
+    lost = {"perturb": {"kind": "toy", "atlas": "yeo7", "region": ["Vis", "Default"]}}
+    loss = {"kind": "paired", "of": "lost", "against": "intact", "n": 99}
+    changes = {"conditions.lost": lost, "statistics.loss": loss, "figures": []}
+    whole = run(study, set=changes, out=tmp_path / "whole")
+    monkeypatch.setenv("TOY_FAIL", "1")
+    results = run(study, set=changes, out=tmp_path / "out", store=tmp_path / "another")
+    assert all("Limbic" in failure.job for failure in results.failures)
+    assert not (tmp_path / "out" / "estimate-gap.nc").exists()
+    found, same = results.open("estimate-loss"), whole.open("estimate-loss")
+    xr.testing.assert_equal(found, same)
+    assert "without silenced/Limbic, matched/Limbic/0, matched/Limbic/1" in found.attrs["note"]
+    assert "without" not in same.attrs["note"]
+    again = run(study, set=changes, out=tmp_path / "out", store=tmp_path / "another")
+    assert (again.computed, again.summary) == ((), results.summary)
+
+
 def test_a_full_disk_ends_the_run(study, tmp_path, monkeypatch):
     def full(self, key, dataset, name=""):
         raise StoreError("no space left on the disk of /x; free some")
