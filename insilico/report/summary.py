@@ -157,14 +157,15 @@ def _estimate(name: str, estimate: xr.Dataset) -> list[str]:
 
 def _floor(estimate: xr.Dataset) -> list[str]:
     """Say how small p can be, where that is much or some p cannot be smaller."""
-    least = float(estimate.attrs.get("smallest_p", 0))
-    p = estimate["p"].values[np.isfinite(estimate["p"].values)]
-    there = int((p <= least * (1 + 1e-9)).sum())
-    if not there:
-        return [f"  no p can lie below {least:.3g} here"] if least > 0.01 else []
-    return [
-        f"  no p can lie below {least:.3g} here, before correction; {there} of {p.size} lie there"
-    ]
+    each = estimate.get("smallest_p", float(estimate.attrs.get("smallest_p", 0)))
+    least, most = float(np.min(each)), float(np.max(each))
+    p = estimate["p"]
+    there = int((p <= each * (1 + 1e-9)).sum())
+    if not there and most <= 0.01:
+        return []
+    span = f"{least:.3g}" + (f" to {most:.3g} (differences of zero)" if most > least else "")
+    lie = f", before correction; {there} of {int(np.isfinite(p).sum())} lie there" * bool(there)
+    return [f"  no p can lie below {span} here{lie}"]
 
 
 def _words(estimate: xr.Dataset) -> list[str]:

@@ -7,12 +7,21 @@ from collections.abc import Iterable
 import numpy as np
 from scipy.special import gammaln
 
-from insilico.statistics.flips import enumerated
+from insilico.statistics.flips import ZERO, enumerated
 
 
 def of_flips(stimuli: int, flips: int) -> float:
     """Return the least two-sided p that so many stimuli and sign flips allow."""
     return 2.0 ** (1 - stimuli) if enumerated(stimuli, flips) else 1 / (flips + 1)
+
+
+def of_differences(differences: np.ndarray, flips: int) -> np.ndarray:
+    """Return the least p of sign flips of these differences, (stimulus, ...).
+
+    A difference of zero has no sign: it counts for a mean, but not for how small p can be.
+    """
+    signed = (np.abs(differences) > ZERO).sum(0)
+    return np.maximum(2.0 ** (1 - np.maximum(signed, 1)), of_flips(len(differences), flips))
 
 
 def of_draws(draws: int, arrangements: float = np.inf) -> float:

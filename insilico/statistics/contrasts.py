@@ -11,10 +11,13 @@ import xarray as xr
 from insilico.errors import ParameterError, SchemaError, listed, not_one_of
 from insilico.schema import check
 from insilico.statistics import intervals
+from insilico.statistics.attainable import of_differences, of_flips
 from insilico.statistics.flips import sign_flip_test
 from insilico.step import generator
 
 ORDER = ("condition", "stimulus", "draw", "metric")
+ENOUGH = 6
+"""Stimuli from which on a p below .05, and an interval of 95 % by resampling, can be had."""
 
 
 def require_conditions(scores: xr.Dataset, names: Iterable[str], kind: str) -> None:
@@ -138,11 +141,12 @@ def tested(
 
     Returns
     -------
-    dict of effect, ci_low, ci_high, p, p_corrected and n, (contrast, metric)
+    dict of effect, ci_low, ci_high, p, p_corrected, smallest_p and n, (contrast, metric)
     """
     mean = differences.mean(1)
     stimuli, *shape = mean.shape
     rows = {"effect": mean.mean(0), "n": np.full(shape, stimuli)}
+    rows["smallest_p"] = of_differences(mean, flips)
     rows |= {name: np.empty(shape) for name in ("ci_low", "ci_high", "p", "p_corrected")}
     for m in range(shape[1]):
         rng = generator(*names, m)  # type: ignore[arg-type]
@@ -151,6 +155,17 @@ def tested(
         ends = getattr(intervals, interval)(given[..., m], rng)
         rows["ci_low"][:, m], rows["ci_high"][:, m] = ends
     return rows
+
+
+def few_stimuli(stimuli: int, interval: str) -> str:
+    """Say what so few stimuli cannot give; nothing where they are enough."""
+    least = of_flips(stimuli, 2**stimuli)
+    if least <= 0.05:
+        return ""
+    said = f"{stimuli} stimuli: sign flips have no p below {least:.3g}: nothing is significant"
+    if "bootstrap-t" not in interval:
+        said += f", and an interval by resampling covers {1 - least:.3g} of the time at most"
+    return f"{said}; show {ENOUGH} or more"
 
 
 def labelled(
@@ -183,4 +198,6 @@ def labelled(
     variables = {name: (dims[np.ndim(values)], values) for name, values in rows.items()}
     kept = {k: scores.attrs[k] for k in ("source", "note", "lesion") if k in scores.attrs}
     about = {**attrs, "unit_of_inference": unit, **kept}
+    if "smallest_p" in rows and (said := few_stimuli(scores.sizes["stimulus"], attrs["interval"])):
+        about["caution"] = "; ".join(filter(None, (attrs.get("caution"), said)))
     return xr.Dataset(variables, coords=coords, attrs=about)

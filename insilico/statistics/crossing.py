@@ -10,7 +10,6 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 
 from insilico.errors import SchemaError, counted
 from insilico.statistics import intervals
-from insilico.statistics.attainable import of_flips
 from insilico.statistics.contrasts import labelled, require_conditions, require_metrics, tested
 from insilico.statistics.curves import along
 from insilico.statistics.flips import told
@@ -32,6 +31,7 @@ class Crossing(Step):
     """
 
     kind: ClassVar[str] = "crossing"
+    version: ClassVar[int] = 2
     of: str
     scores: dict[str, str] = Field(min_length=1)
     n: PositiveInt = 10_000
@@ -118,7 +118,7 @@ class Crossing(Step):
             null="pictures are as near to one end as to the other",
             correction=f"maximum of |t| over {counted(len(levels), 'level')}, per metric",
             interval=intervals.told("bca"),
-            smallest_p=of_flips(stimuli, self.n),
+            smallest_p=float(rows["smallest_p"].min()),
         )
         return made.assign_coords(level=("contrast", levels), curve="weight")
 

@@ -12,7 +12,6 @@ from pydantic import NonNegativeInt, PositiveInt
 
 from insilico.errors import ParameterError, SchemaError, counted
 from insilico.statistics import intervals
-from insilico.statistics.attainable import of_flips
 from insilico.statistics.contrasts import (
     ORDER,
     averaged,
@@ -51,7 +50,7 @@ class DoseResponse(Step):
     """
 
     kind: ClassVar[str] = "dose_response"
-    version: ClassVar[int] = 4  # scores seen, and each region's own
+    version: ClassVar[int] = 5  # smallest_p of every row
     of: str
     against: str | None = None
     control: str | None = None
@@ -115,6 +114,12 @@ class DoseResponse(Step):
         require_conditions(scores, names, self.kind)
         self._metrics(scores)
         curves = along(scores, self.of)
+        if len(curves.levels) < 2 and self.against is None:
+            raise SchemaError(
+                f"dose_response: '{self.of}' has one level, {curves.levels[0]:g}, which is level "
+                "zero of its curve: give it two or more, or name a condition without change "
+                "(against: intact)"
+            )
         if self.control:
             along(scores, self.control, curves)
 
@@ -189,7 +194,7 @@ class DoseResponse(Step):
             null="differences symmetric about zero" + held,
             correction=f"maximum of |t| over {over}, per metric{trends}",
             interval=intervals.told("bca"),
-            smallest_p=of_flips(stimuli, self.n),
+            smallest_p=float(rows["smallest_p"].min()),
         )
         if self.scores:
             own = np.repeat([self.scores[area] for area in curves.areas], len(levels))

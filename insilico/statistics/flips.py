@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 BLOCK = 2**14
+ZERO = 1e-15
+"""Differences up to here are rounding."""
 
 
 def enumerated(stimuli: int, flips: int) -> bool:
@@ -75,4 +77,4 @@ def _t_after(flips: np.ndarray, differences: np.ndarray, square: np.ndarray) -> 
     mean = flips @ differences / n
     with np.errstate(invalid="ignore", divide="ignore"):
         t = np.abs(mean) / np.sqrt(np.maximum(square - mean**2, 0) / (n - 1))
-    return np.where(np.abs(mean) < 1e-15, 0.0, t)
+    return np.where(np.abs(mean) < ZERO, 0.0, t)

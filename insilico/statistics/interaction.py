@@ -10,7 +10,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt, field_validator
 
 from insilico.errors import ParameterError, not_one_of
 from insilico.statistics import intervals
-from insilico.statistics.attainable import of_flips
+from insilico.statistics.attainable import of_differences
 from insilico.statistics.contrasts import (
     effects,
     labelled,
@@ -50,6 +50,7 @@ class Interaction(Step):
     """
 
     kind: ClassVar[str] = "interaction"
+    version: ClassVar[int] = 2
     of: str
     against: str
     regions: Sides
@@ -93,7 +94,7 @@ class Interaction(Step):
         rng = generator(self.seed, "interaction", self.of)
         rows: dict[str, Any] = {"effect": tested.mean(0), "n": np.full(7, len(tested))}
         rows["p"] = np.array([sign_flip_test(c[:, None], self.n, rng)[0][0] for c in tested.T])
-        rows["p_corrected"] = rows["p"]
+        rows["p_corrected"], rows["smallest_p"] = rows["p"], of_differences(tested, self.n)
         rows["ci_low"], rows["ci_high"] = intervals.bca(tested, rng)
         (a, b), (one, two) = self.regions, self.scores
         names = ["interaction", f"{a} > {b}: {one}", f"{b} > {a}: {two}"]
@@ -107,7 +108,7 @@ class Interaction(Step):
             null="regions can be exchanged within stimuli",
             correction="none: a dissociation needs the interaction and both simple effects",
             interval=intervals.told("bca"),
-            smallest_p=of_flips(len(tested), self.n),
+            smallest_p=float(rows["smallest_p"].min()),
             dissociation=self._verdict(rows["effect"], rows["p"]),
         )
 

@@ -10,7 +10,6 @@ from pydantic import NonNegativeInt, PositiveInt, model_validator
 
 from insilico.errors import counted
 from insilico.statistics import intervals
-from insilico.statistics.attainable import of_flips
 from insilico.statistics.contrasts import chance_levels, labelled, require_conditions, tested
 from insilico.statistics.flips import told
 from insilico.step import Step, generator
@@ -32,7 +31,7 @@ class Levels(Step):
     """
 
     kind: ClassVar[str] = "levels"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     of: tuple[str, ...]
     against: tuple[str, ...] = ()
     n: PositiveInt = 10_000
@@ -85,7 +84,7 @@ class Levels(Step):
             null="scores symmetric about chance, the mean over mismatched pairs",
             correction=f"maximum of |t| over {counted(len(self.of), 'condition')}, per metric",
             interval=intervals.told("bca"),
-            smallest_p=of_flips(len(level), self.n),
+            smallest_p=float(rows["smallest_p"].min()),
         ).drop_vars("chance")
         result = result.assign_coords(definition=("metric", scores["definition"].values))
         if not self.against:

@@ -42,7 +42,7 @@ class Mixed(Step):
     """
 
     kind: ClassVar[str] = "mixed"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     of: str
     against: str
     random: tuple[Term, ...] | None = None
@@ -88,6 +88,9 @@ class Mixed(Step):
 
     def _caution(self, terms: tuple[str, ...], draws: int) -> dict[str, str]:
         """Say where too few draws make the test liberal (docs/statistics.md has by how much)."""
+        if draws < 2:
+            alone = "one draw: nothing tells how much draws differ, and p holds for these alone"
+            return {"caution": f"{alone}; let the decoder draw {FEW} or more"}
         if "draw:condition" not in terms or draws >= FEW:
             return {}
         told = f"{draws} draws: how much draws differ is hardly known, and p may be too small"

@@ -13,7 +13,6 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 from insilico.errors import SchemaError, counted, listed
 from insilico.schema import check
 from insilico.statistics import intervals
-from insilico.statistics.attainable import of_flips
 from insilico.statistics.contrasts import averaged, spread_over, tested
 from insilico.statistics.flips import told
 from insilico.step import Step, generator
@@ -53,7 +52,7 @@ class MultilabelAuc(Step):
     """
 
     kind: ClassVar[str] = "multilabel_auc"
-    version: ClassVar[int] = 2  # masks are averaged
+    version: ClassVar[int] = 3  # masks are averaged; smallest_p of every row
     takes: ClassVar[tuple[str, ...]] = ("readout",)
     of: str
     against: str
@@ -194,7 +193,7 @@ class MultilabelAuc(Step):
             null="a stimulus' labels are read as well from the responses to others",
             correction=f"maximum of |t| over {counted(len(level), 'level')}, per family of labels",
             interval=intervals.told("bca"),
-            smallest_p=of_flips(len(auc), self.n),
+            smallest_p=float(rows["smallest_p"].min()),
             unit_of_inference="stimulus",
             **about,
         )

@@ -11,7 +11,6 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from insilico.errors import SchemaError, counted
 from insilico.statistics import intervals
-from insilico.statistics.attainable import of_flips
 from insilico.statistics.contrasts import (
     effects,
     effects_of_rows,
@@ -54,7 +53,7 @@ class Paired(Step):
     """
 
     kind: ClassVar[str] = "paired"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     of: str
     against: str
     control: str | None = None
@@ -178,7 +177,7 @@ class Paired(Step):
             null="differences symmetric about zero" + (held if self.control else ""),
             correction=f"maximum of |t| over {counted(len(order), 'contrast')}, per metric",
             interval=intervals.told(self.interval),
-            smallest_p=of_flips(stimuli, self.n),
+            smallest_p=float(rows["smallest_p"].min()),
             **more,
         )
 

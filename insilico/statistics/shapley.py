@@ -14,7 +14,6 @@ from pydantic import NonNegativeInt, PositiveInt
 from insilico.errors import ParameterError, SchemaError, counted, listed
 from insilico.spaces.regions import union
 from insilico.statistics import intervals
-from insilico.statistics.attainable import of_flips
 from insilico.statistics.contrasts import (
     effects,
     labelled,
@@ -75,6 +74,7 @@ class Shapley(Step):
     """
 
     kind: ClassVar[str] = "shapley"
+    version: ClassVar[int] = 2
     of: str
     against: str
     regions: tuple[str, ...]
@@ -116,7 +116,7 @@ class Shapley(Step):
             null="values symmetric about zero",
             correction=f"maximum of |t| over {counted(players, 'region')}, per metric",
             interval=intervals.told("bca"),
-            smallest_p=of_flips(stimuli, self.n),
+            smallest_p=float(rows["smallest_p"].min()),
         )
 
     def _worth(self, scores: xr.Dataset) -> dict[frozenset[int], np.ndarray]:
