@@ -134,6 +134,7 @@ class MaryNano(Step):
         said = [attrs.pop("note")]
         if not model.taught(shown.modality):
             said.append(f"these weights were never taught {PLURALS[shown.modality]}")
+        said.append(_idle(self.without, shown))
         attrs |= _notes(shown, found.remoteness, said)
         ids = stimuli["stimulus"].values
         if self.rows == "keep":
@@ -239,6 +240,15 @@ def picture_need(config: MaryNanoConfig) -> Need:
 def _film(config: MaryNanoConfig, rows: int) -> Shown:
     side = config.vision.side
     return Shown(rows, film=torch.empty(1, rows, 3, side, side, device="meta"))
+
+
+def _idle(without: Collection[str], shown: Presentation) -> str:
+    """Say which of the silenced streams have nothing of what is shown; nothing where all have."""
+    film = ("vision", *(["sound"] if "sound" in shown.stimuli else []))
+    taken = (ALONE[shown.modality],) if shown.modality in ALONE else film
+    idle = [name for name in without if name not in taken]
+    what = f"{PLURALS[shown.modality]} have nothing for it, so that nothing is lost"
+    return f"without {listed(idle)}: {what}" if idle else ""
 
 
 def _notes(shown: Presentation, remoteness: np.ndarray, said: Sequence[str]) -> dict[str, str]:

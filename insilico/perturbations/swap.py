@@ -52,30 +52,37 @@ class Swap(Perturbation):
         return {"partner": ("stimulus", names[self.partners(response)])}
 
     def require(self, *given: xr.Dataset) -> None:
-        """Raise if the rule has no partner for each of so many stimuli."""
-        n = given[0].sizes.get("stimulus")
-        if n is None or self.partner is not None:
-            return
-        if self.rule == "derangement":
+        """Raise if a partner is not shown, or the rule has none for each of so many stimuli."""
+        shown = given[0]
+        n = shown.sizes.get("stimulus")
+        if self.partner is not None:
+            self._require_partners(shown)
+        elif n is not None and self.rule == "derangement":
             require_another(n)
-        elif n % 2 or not n:
+        elif n is not None and (n % 2 or not n):
             raise ParameterError(
                 f"{n} stimuli cannot be exchanged two by two; show an even number, or use "
                 "rule: derangement"
             )
 
+    def _require_partners(self, shown: xr.Dataset) -> None:
+        """Raise unless every partner that is named is shown, as far as that is known."""
+        given = self.partner or {}
+        asked = [given] if isinstance(given, str) else [*given, *given.values()]
+        names = shown["stimulus"].values.astype(str) if "stimulus" in shown.coords else asked
+        for name in asked:
+            if name not in names:
+                raise ParameterError(f"{self.kind}: {not_one_of('stimulus', name, names)}")
+
     def partners(self, response: xr.Dataset) -> np.ndarray:
         """Return for each stimulus the position of the one that it takes from."""
         names = [str(name) for name in response["stimulus"].values]
+        self.require(response)
         if self.partner is None:
-            self.require(response)
             rng = generator(self.seed, self.rule, *names)
             return paired(len(names), rng) if self.rule == "pairs" else derangement(len(names), rng)
         given = self.partner
         asked = dict.fromkeys(names, given) if isinstance(given, str) else given
-        for name in (*asked, *asked.values()):
-            if name not in names:
-                raise ParameterError(f"{self.kind}: {not_one_of('stimulus', name, names)}")
         return np.array([names.index(asked.get(name, name)) for name in names])
 
 

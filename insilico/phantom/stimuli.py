@@ -46,6 +46,10 @@ class Scenes(Step):
         """Return the ids of the scenes, without making them."""
         return [f"phantom-{self.split}-{k:06d}" for k in range(self.start, self.start + self.n)]
 
+    def ahead(self) -> xr.Dataset:
+        """Return the labels of the scenes, without making them."""
+        return xr.Dataset(coords=_labels(self._scenes()), attrs={"modality": self.modality})
+
     def __call__(self) -> xr.Dataset:
         """Return stimuli with `image`, `caption` and the five attributes as coordinates."""
         scenes = self._scenes()
@@ -80,13 +84,16 @@ def dataset(scenes: list[Scene], sounds: bool = False) -> xr.Dataset:
     }
     if sounds:
         variables["sound"] = (("stimulus", "sample"), _stack(scenes, sound, "sounds"))
+    attrs: dict[str, Any] = {"source": SOURCE, "modality": "image"}
+    if sounds:
+        attrs["sampling_rate_hz"] = SAMPLE_RATE_HZ
+    return check(xr.Dataset(variables, coords=_labels(scenes), attrs=attrs), "stimuli")
+
+
+def _labels(scenes: list[Scene]) -> dict[str, Any]:
     named: dict[str, Any] = {
         k: ("stimulus", np.array([s.attributes[k] for s in scenes])) for k in ATTRIBUTES
     }
     named["split"] = ("stimulus", np.array([s.id.split("-")[1] for s in scenes]))
     named["held_out"] = ("stimulus", np.array([s.held_out for s in scenes]))
-    coords = {"stimulus": [s.id for s in scenes], **named}
-    attrs: dict[str, Any] = {"source": SOURCE, "modality": "image"}
-    if sounds:
-        attrs["sampling_rate_hz"] = SAMPLE_RATE_HZ
-    return check(xr.Dataset(variables, coords=coords, attrs=attrs), "stimuli")
+    return {"stimulus": [s.id for s in scenes], **named}

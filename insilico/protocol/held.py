@@ -159,12 +159,14 @@ def _stimuli(job: Job, known: dict[str, xr.Dataset]) -> xr.Dataset:
     n = 1 if isinstance(job.step, Rest) else getattr(job.step, "n", None)
     if job.inputs and not isinstance(job.step, Rest | First | Drawn):
         return _known(job.inputs[0], known)
+    if hasattr(job.step, "ahead"):
+        return job.step.ahead()
     ids = None if job.inputs else job.step.ids()
     n = n if ids is None else len(ids)
     modality = _modality(job)
     attrs = {"modality": modality} if modality else {}
     shown = {} if n is None else {"shown": ("stimulus", np.zeros(n))}
-    return xr.Dataset(shown, attrs=attrs)
+    return xr.Dataset(shown, {} if ids is None else {"stimulus": list(ids)}, attrs)
 
 
 def _modality(job: Job) -> str | None:

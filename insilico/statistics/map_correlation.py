@@ -9,7 +9,7 @@ import xarray as xr
 from pydantic import NonNegativeInt, PositiveInt, model_validator
 
 from insilico.errors import ParameterError, SchemaError, SpaceError, not_one_of
-from insilico.schema import check, place_of
+from insilico.schema import PLACES, check, place_of
 from insilico.spaces import atlases
 from insilico.statistics import places
 from insilico.statistics.attainable import of_draws
@@ -82,6 +82,15 @@ class MapCorrelation(Step):
         """Return what a protocol calls it with."""
         return self.first.partition(".")[0], self.second.partition(".")[0]
 
+    def require(self, *given: xr.Dataset) -> None:
+        """Raise for what is made of scores: it has no map."""
+        for name, one in zip(self.takes, given, strict=True):
+            if "metric" in one.dims and not set(PLACES) & set(one.dims):
+                raise SchemaError(
+                    f"'{name}' is made of scores, and has no map over the brain; statistics of "
+                    "responses have, such as encoding_accuracy"
+                )
+
     def __call__(self, first: xr.Dataset, second: xr.Dataset) -> xr.Dataset:
         """Correlate the maps.
 
@@ -98,6 +107,7 @@ class MapCorrelation(Step):
         interval is over stimuli; NaN where a map has none. By place (or parcel): `first_map`,
         `second_map`.
         """
+        self.require(first, second)
         null, one = named(self.null), places.of(first)
         if len(one) != len(places.of(second)) or one.kind != places.of(second).kind:
             raise SpaceError("map_correlation: the two maps do not lie over the same places")

@@ -120,12 +120,7 @@ class ZeroShot(Step):
         """
         self._require(shown, reconstructions)
         prompts, truth = self._classes(shown)
-        known = list(dict.fromkeys(truth))[: self.classes]
-        if len(known) < self.classes:
-            raise SchemaError(
-                f"zero_shot: {self.classes} classes are asked for and {len(known)} are shown; show "
-                "more stimuli, or set classes"
-            )
+        known = self._first(truth)
         kept = np.isin(truth, known)
         own = np.array([known.index(one) for one in truth[kept]])
         names, similar = self._similar(known, prompts, training, reconstructions, kept)
@@ -159,6 +154,22 @@ class ZeroShot(Step):
                 raise SchemaError(f"zero_shot: '{name}' decodes other stimuli than are shown")
             if "image" not in one:
                 raise SchemaError(f"zero_shot: '{name}' has no pictures to name")
+
+    def require(self, *given: xr.Dataset) -> None:
+        """Raise if stimuli that have the labels show too few classes."""
+        shown, names = given[0], fields(self.prompts)
+        if all(name in shown.variables for name in names):
+            self._first(classes(shown, names))
+
+    def _first(self, truth: np.ndarray) -> list[str]:
+        """Return the first so many classes that are shown."""
+        known = list(dict.fromkeys(truth.tolist()))[: self.classes]
+        if len(known) < self.classes:
+            raise SchemaError(
+                f"zero_shot: {self.classes} classes are asked for and {len(known)} are shown; show "
+                f"more stimuli (stimuli.n), or set classes: {max(len(known), 2)}"
+            )
+        return known
 
     def _classes(self, shown: xr.Dataset) -> tuple[tuple[str, ...], np.ndarray]:
         names = fields(self.prompts)

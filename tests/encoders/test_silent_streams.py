@@ -48,6 +48,15 @@ def test_without_vision_no_picture_matters(weights, films):
     assert np.ptp(bold(blind(films)), axis=0).max() > 1e-3  # what is heard still counts
 
 
+def test_a_stream_that_gets_nothing_is_lost_at_no_cost_and_the_response_says_so(weights):
+    pictures = dataset("image")
+    deaf, whole = (MaryNano(weights=weights, without=w)(pictures) for w in (("sound",), ()))
+    assert np.array_equal(bold(deaf), bold(whole))
+    said = "without sound: images have nothing for it, so that nothing is lost"
+    assert said in deaf.attrs["note"]
+    assert said not in whole.attrs.get("note", "")
+
+
 def test_nothing_left_is_an_error(weights, films):
     with pytest.raises(ParameterError, match="without vision, nothing is left of .* image"):
         MaryNano(weights=weights, without=("vision",))(dataset("image"))
