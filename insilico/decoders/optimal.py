@@ -72,12 +72,17 @@ def goal_of(pattern: xr.Dataset, predicted: xr.Dataset) -> Goal:
     Raises
     ------
     ParameterError
-        If the pattern is rest, or what it asks for never varies.
+        If there are several patterns, the pattern is rest, or what it asks for never varies.
     SpaceError
         If either lies elsewhere than on fsaverage5.
     """
+    if (many := check(pattern, "response", space="fsaverage5").sizes["stimulus"]) > 1:
+        raise ParameterError(
+            f"a search finds the picture of one pattern; met a response to {many} stimuli: raise a "
+            "region of chain.rest(), or take one of them, response.isel(stimulus=[0])"
+        )
     bold = check(predicted, "response", space="fsaverage5")["bold"].values
-    asked = check(pattern, "response", space="fsaverage5")["bold"].values[0]
+    asked = pattern["bold"].values[0]
     change = asked - bold.mean(0, dtype=np.float64).astype(np.float32)
     if not change.any():
         raise ParameterError("the pattern is the training mean itself: raise a region by a dose")

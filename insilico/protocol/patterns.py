@@ -193,8 +193,14 @@ def pattern_complaints(protocol: Protocol) -> Iterator[Complaint]:
         )
     if patterns and protocol.scores:
         yield ("scores",), "they compare with what was shown, and a pattern shows nothing: take out"
-    for name in patterns:
-        yield from _pattern(protocol, name)
+    for name, condition in protocol.conditions.items():
+        spec = changed(protocol, condition, "decoder")
+        if name in patterns:
+            yield from _pattern(protocol, name)
+        elif spec and ID in takes(kinds("decoder")[spec["kind"]].model_construct()):
+            searches = f"{spec['kind']} looks for the picture of a pattern, and stimuli are shown"
+            place = ("conditions", name) if condition.decoder else ()
+            yield (*place, "decoder"), f"{searches}: add source: pattern to the condition"
 
 
 def _pattern(protocol: Protocol, name: str) -> Iterator[Complaint]:

@@ -285,6 +285,14 @@ def test_mistakes_are_told(changes, said):
     assert said in "\n".join(found)
 
 
+def test_a_search_in_a_condition_that_shows_stimuli_is_refused(tmp_path):
+    path = tmp_path / "p.yaml"
+    path.write_text("preset: phantom\nconditions: {found: {decoder: {kind: ascend}}}\n")
+    (line,) = mistakes(path)
+    told = "ascend looks for the picture of a pattern, and stimuli are shown: add source: pattern"
+    assert f":2:conditions.found.decoder: {told}" in line
+
+
 def test_an_encoder_of_files_is_refused_for_searches():
     with pytest.raises(ParameterError, match="not any picture, and has no gradient.*mary_nano"):
         Ascend(encoder={"kind": "precomputed", "file": "response.npy"}).ready()
@@ -296,6 +304,9 @@ def test_patterns_that_ask_for_nothing_are_refused(world):
     same = pattern.assign(bold=(pattern["bold"].dims, mean))
     with pytest.raises(ParameterError, match="training mean itself"):
         Ascend()(same, predicted, scenes)
+    several = predicted.isel(stimulus=slice(6))
+    with pytest.raises(ParameterError, match="picture of one pattern; met a response to 6 stimuli"):
+        Ascend()(several, predicted, scenes)
     flat = predicted.assign(bold=xr.zeros_like(predicted["bold"]))
     with pytest.raises(ParameterError, match="no training response differs"):
         goal_of(pattern, flat)
