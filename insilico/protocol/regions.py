@@ -160,7 +160,7 @@ def _missing(home: str | None, name: str) -> str | None:
     if home == "roi":
         return None
     if home is None:
-        return f"which atlas does '{name}' belong to? Write atlas: yeo7, or yeo7:{name}"
+        return regions.of_no_atlas(name)
     if home not in (*atlases.names(), *REGIONS):
         return not_one_of("atlas", home, (*atlases.names(), *REGIONS))
     if home in REGIONS and name == regions.ANY:

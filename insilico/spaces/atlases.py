@@ -128,6 +128,12 @@ def spelled(name: str, region: str) -> str | None:
     return _aliases(describe(name)["regions"]).get(_folded(region))
 
 
+def holding(region: str) -> list[str]:
+    """Return the atlases that have a region of this name, or spelling; the phantom's come last."""
+    found = [name for name in names() if spelled(name, region) is not None]
+    return sorted(found, key=lambda name: name.startswith("phantom"))
+
+
 def unknown(name: str, region: str) -> str:
     """Return the complaint about a region that an atlas does not have."""
     regions = describe(name)["regions"]

@@ -130,6 +130,18 @@ def named(region: str) -> list[tuple[str, str]]:
     return [(atlas, name.strip()) for atlas, _, name in parts]
 
 
+def of_no_atlas(name: str) -> str:
+    """Return the complaint about a region whose atlas is not named: those that have it."""
+    own = [family for family, known in REGIONS.items() if name in known]
+    found = [*atlases.holding(name), *own]
+    if not found:
+        known = listed((*atlases.names(), *REGIONS))
+        return f"which atlas does '{name}' belong to? None has a region of that name: {known}"
+    first, *others = found
+    also = f"; {listed(others)} {'have' if len(others) > 1 else 'has'} one too" if others else ""
+    return f"which atlas does '{name}' belong to? Write atlas: {first}, or {first}:{name}{also}"
+
+
 def union(names: Sequence[str]) -> str:
     """Return the expression of several regions together; one alone keeps its name."""
     if len(names) == 1:
@@ -174,7 +186,7 @@ def _named(name: str, atlas: str | None, of: xr.Dataset | None) -> np.ndarray:
     if own_labels(prefix) or (of is not None and prefix in of.coords):
         return _labelled(prefix, region, of)
     if not prefix:
-        raise RegionError(f"which atlas does '{name}' belong to? Write atlas:region (yeo7:Vis)")
+        raise RegionError(of_no_atlas(name))
     return atlases.load(prefix).mask(region)[_vertices(of)]
 
 
@@ -198,10 +210,15 @@ def _own(prefix: str, region: str, of: xr.Dataset | None) -> np.ndarray:
     if of is None or name not in of.coords:
         here = [] if of is None else [n for n in ("roi", *REGIONS) if n in of.coords]
         asked = f"{prefix}:{region}" if region else prefix
+        on_surface = [f"{atlas}:{region}" for atlas in atlases.holding(region)] if region else []
+        instead = (
+            f"on fsaverage5 there is {listed(on_surface)}"
+            if on_surface
+            else ("recordings of NSD carry those families whose files are on the disk")
+        )
         raise RegionError(
             f"'{asked}' needs a response with the coordinate '{name}'; this one has "
-            f"{listed(here) or 'no labels of its own'}. Recordings of NSD carry those families "
-            "whose files are on the disk"
+            f"{listed(here) or 'no labels of its own'}: {instead}"
         )
     return of[name].values.astype(str)
 

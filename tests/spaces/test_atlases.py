@@ -220,3 +220,19 @@ def test_published_yeo7():
     assert 0.65 < (yeo.labels == own.labels)[cortex].mean() < 0.75
     wall, theirs = fsaverage5.medial_wall(), yeo.labels == 0
     assert (wall & theirs).sum() / (wall | theirs).sum() > 0.8
+
+
+@pytest.mark.parametrize(
+    ("region", "words"),
+    [
+        ("face", "Write atlas: areas, or areas:face; phantom_areas has one too"),
+        ("Visual", "Write atlas: yeo7, or yeo7:Visual; phantom7 has one too"),
+        ("OFA", "phantom_areas, floc-faces have one too"),
+        ("nowhere", "None has a region of that name: areas, eccentricity"),
+        ("roi:V1", "needs a response with the coordinate 'roi'.*on fsaverage5 there is areas:V1"),
+        ("roi:other", "recordings of NSD carry those families"),
+    ],
+)
+def test_a_region_without_its_atlas_is_answered_with_those_that_have_it(region, words):
+    with pytest.raises(RegionError, match=words):
+        mask(region)
