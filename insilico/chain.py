@@ -13,7 +13,7 @@ from insilico.errors import ParameterError, ProtocolError
 from insilico.job import Job, carried
 from insilico.protocol import patterns
 from insilico.protocol.again import Again
-from insilico.protocol.document import Document, assigned, merge
+from insilico.protocol.document import Document, merge, replaced
 from insilico.protocol.expand import numbered
 from insilico.protocol.model import CHAIN, ONWARD, Protocol
 from insilico.protocol.plan import Planner
@@ -53,9 +53,7 @@ def load_chain(
     Chain
     """
     asked = Document({"preset": name}, name=f"load_chain('{name}')")
-    below = preset(asked)
-    for key, value in (set or {}).items():
-        below = assigned(below, key, value)
+    below = replaced(preset(asked), set)
     data = {**below.data, "seed": seed, "conditions": {"intact": {}}, "title": f"chain {name}"}
     document = filled(Document(data, below.marks, below.name))
     found = problems(document)

@@ -221,7 +221,7 @@ def place_of(dataset: xr.Dataset) -> str:
     """Return the dimension over which a response is laid out: ``vertex`` or ``voxel``."""
     found = [place for place in PLACES if place in dataset.dims]
     if len(found) != 1:
-        raise SchemaError(f"response: needs one of the dimensions {PLACES}; has {dataset.dims}")
+        raise SchemaError(f"a response or map is over vertex or voxel; met {listed(dataset.dims)}")
     return found[0]
 
 

@@ -9,6 +9,7 @@ import xarray as xr
 
 from insilico.errors import ProtocolError
 from insilico.job import carried
+from insilico.protocol.document import Loc
 from insilico.protocol.join import side_by_side
 from insilico.protocol.steps import build, complaints, takes
 from insilico.scores.settings import expanded
@@ -66,12 +67,22 @@ def score(
     return side_by_side([carried(one, reconstruction) for one in made])
 
 
+def _whose(spec: Mapping[str, Any], loc: Loc, message: str) -> str:
+    """Return a complaint with the score, and the parameter, that it is about."""
+    kind = str(spec.get("kind", ""))
+    return (
+        message
+        if not kind or kind in message
+        else f"{'.'.join([kind, *map(str, loc[1:])])}: {message}"
+    )
+
+
 def _require_all(specs: list[dict[str, Any]], given: Mapping[str, Any]) -> None:
     """Raise unless every score can be computed: name all that is wrong, and what could be."""
     wrong: list[str] = []
     right = []
     for spec in specs:
-        found = [message for _, message in complaints("scores", spec, ("scores",))]
+        found = [_whose(spec, *one) for one in complaints("scores", spec, ("scores",))]
         if not found:
             step = build("scores", spec)
             lacking = [name for name in takes(step) if given[name] is None]

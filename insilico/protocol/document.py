@@ -6,7 +6,7 @@ YAML 1.2, loaded safely: no tags that run code, no repeated keys.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -174,6 +174,18 @@ def _other_kind(old: dict[str, Any], new: dict[str, Any]) -> bool:
     return "kind" in old and "kind" in new and old["kind"] != new["kind"]
 
 
+def replaced(document: Document, changes: Mapping[str, Any] | None) -> Document:
+    """Set several dotted keys; see `assigned`."""
+    if changes is not None and not isinstance(changes, Mapping):
+        raise ProtocolError(
+            f"set is {changes!r}; allowed: a mapping of dotted keys to values, such as "
+            '{"stimuli.n": 6}'
+        )
+    for key, value in (changes or {}).items():
+        document = assigned(document, str(key), value)
+    return document
+
+
 def assigned(document: Document, key: str, value: Any) -> Document:
     """Set a dotted key, as ``--set stimuli.n=6`` does; `value` may be YAML text.
 
@@ -191,9 +203,11 @@ def assigned(document: Document, key: str, value: Any) -> Document:
     inner, below = above, document.data
     for position, part in enumerate(keys[:-1]):
         if below is not None and not isinstance(below.get(part, {}), dict):
+            whole, held = ".".join(keys[: position + 1]), below[part]
+            new = f"[{value}]" if isinstance(held, list) else "{...}"
+            what = "a list" if isinstance(held, list) else "no keys"
             raise ProtocolError(
-                f"{source}: '{'.'.join(keys[: position + 1])}' holds {below[part]!r}, no keys; "
-                f"set it whole: --set {'.'.join(keys[: position + 1])}='{{...}}'"
+                f"{source}: '{whole}' holds {held!r}, {what}; set it whole: --set '{whole}={new}'"
             )
         below = (below or {}).get(part)  # type: ignore[assignment]
         inner[part] = {}

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from insilico.errors import ParameterError, ProtocolError, did_you_mean, listed, not_one_of
 from insilico.protocol.checks import cross_checks
-from insilico.protocol.document import Document, assigned, merged, read_document
+from insilico.protocol.document import Document, merged, read_document, replaced
 from insilico.protocol.held import planned
 from insilico.protocol.model import CHAIN, Condition, Protocol
 from insilico.protocol.stability import stability_complaints, varied
@@ -111,9 +111,7 @@ def _once(message: str, places: list[str]) -> str:
 
 def complete(path: Path, changes: Mapping[str, Any] | None = None) -> Document:
     """Read a file, apply changes, and lay it over its preset."""
-    document = read_document(path)
-    for key, value in (changes or {}).items():
-        document = assigned(document, key, value)
+    document = replaced(read_document(path), changes)
     if "preset" in document.data:
         document = merged(preset(document), document)
     return filled(document)

@@ -16,7 +16,7 @@ from insilico.protocol.model import Protocol
 from insilico.protocol.read import filled
 from insilico.report.drawn import draw
 from insilico.report.folder import Folder
-from insilico.run.store import read_entry
+from insilico.run.store import read_entry, writing
 
 PROTOCOL = "protocol.yaml"
 
@@ -72,7 +72,10 @@ def redraw(
         raise ParameterError(not_one_of("figure", only, named))
     asked = tuple(figure for name, figure in named.items() if only in (None, name))
     where = Path(out or folder).expanduser()
-    where.mkdir(parents=True, exist_ok=True)
+    if where.exists() and not where.is_dir():
+        raise ParameterError(f"--out {where} is a file; name a folder")
+    with writing(where):
+        where.mkdir(parents=True, exist_ok=True)
     chosen = protocol.model_copy(update={"figures": asked})
     names, failures = draw(chosen, Left(folder), where)
     for failure in failures.values():

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from insilico.errors import ParameterError, not_one_of
-from insilico.statistics.nulls import Null
+from insilico.statistics.nulls import Null, named
 from insilico.statistics.places import Places
 
 Method = Literal["pearson", "spearman"]
@@ -53,7 +53,7 @@ def agreement(
     first: np.ndarray,
     second: np.ndarray,
     places: Places,
-    null: Null,
+    null: Null | str,
     n: int = 1000,
     seed: int = 0,
     method: Method = "pearson",
@@ -65,7 +65,8 @@ def agreement(
     first, second : (place,)
         Places where either is NaN are left out; the medial wall always is.
     places : Places
-    null : Null
+    null : Null or str
+        Or the name of one, as `insilico.statistics.nulls.named` knows it.
     n : int
         Surrogates of each map.
     seed : int
@@ -79,6 +80,7 @@ def agreement(
     """
     if method not in ("pearson", "spearman"):
         raise ParameterError(not_one_of("method", method, ["pearson", "spearman"]))
+    null = named(null) if isinstance(null, str) else null
     null.require(places)
     x, y = _both(first, second, places, method)
     found = [_nulls(a, b, places, null, n, seed) for a, b in ((x, y), (y, x))]

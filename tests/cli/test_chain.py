@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "run"))
 from toy_world import calls, install
 
 import insilico as isi
-from insilico.errors import ParameterError, ProtocolError
+from insilico.errors import ParameterError, ProtocolError, SchemaError
 from insilico.run.portable import portable
 
 
@@ -72,6 +72,21 @@ def test_every_result_says_which_atlas_stands_for_which(chain):
         assert result.attrs["note"] == "phantom7 in place of yeo7"
 
 
+def test_a_picture_is_no_response(chain):
+    made = chain.decode(chain.encode(chain.stimuli(n=3)))
+    named = "a response or map is over vertex or voxel; met"
+    with pytest.raises(SchemaError, match=f"{named} stimulus, draw, y_pixel, x_pixel, rgb$"):
+        chain.ablate(made, atlas="yeo7", region="Vis")
+
+
+def test_figures_are_not_drawn_into_a_file(study, tmp_path):
+    isi.run(study, out=tmp_path / "out")
+    (tmp_path / "table.csv").write_text("mine")
+    with pytest.raises(ParameterError, match=r"table\.csv is a file; name a folder"):
+        isi.draw(tmp_path / "out", out=tmp_path / "table.csv")
+    assert (tmp_path / "table.csv").read_text() == "mine"
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -83,10 +98,17 @@ def test_every_result_says_which_atlas_stands_for_which(chain):
         (lambda c, r: c.ablate(r, atlas="yeo7", regoin="Vis"), "unknown key 'regoin'.*'region'"),
         (lambda c, r: c.perturb(r, kind="abl"), "unknown kind of perturb 'abl'"),
         (lambda c, r: isi.score(r, r, ["pixcor"]), "unknown score 'pixcor'.*'pixcorr'"),
+        (
+            lambda c, r: isi.score(r, r, [{"kind": "distance"}, {"kind": "cosine"}]),
+            "distance: 'features' is missing; give it a value\ncosine: 'features' is missing",
+        ),
+        (lambda c, r: isi.score(r, r, [{"kind": "n_way", "n": 0}]), "n_way.n: met 0; allowed"),
         (lambda c, r: isi.score(r, r, "mindeye2"), r"written \{protocol: mindeye2\}"),
         (lambda c, r: c.decode(r, drawz=3), "'drawz'.*did you mean 'draws'"),
         (lambda c, r: isi.load_chain("fantom"), "unknown preset 'fantom'.*'phantom'"),
         (lambda c, r: isi.run("x.yaml", jobs=0), "jobs is 0; allowed: 1 or more"),
+        (lambda c, r: isi.load_chain("phantom", set=["a=1"]), r"set is \['a=1'\]; allowed: a map"),
+        (lambda c, r: isi.run("study.yaml", set=["a=1"]), r"set is \['a=1'\]; allowed: a mapping"),
     ],
 )
 def test_mistakes_are_named(call, message, chain):

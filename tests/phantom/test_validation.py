@@ -355,3 +355,22 @@ def test_few_experiments_are_said_to_say_little():
     told = caution(validate(truth, "planted", n=20))
     assert re.search(r"'half' \(20 of 1000\) with 15 to 85 %$", told)
     assert "| mine | uniform p | 1,000 |" in written(many)  # a test of one's own, as the page says
+
+
+@pytest.mark.parametrize(
+    ("given", "met"),
+    [
+        (lambda n: None, "object of shape ()"),
+        (lambda n: 0.3, "float64 of shape ()"),
+        (lambda n: np.ones(n - 1), "float64 of shape (99,)"),
+        (lambda n: np.ones(n, int), "int64 of shape (100,)"),
+        (lambda n: np.full(n, np.nan), "NaN, or beyond 0 to 1"),
+        (lambda n: np.full(n, 3.0), "NaN, or beyond 0 to 1"),
+    ],
+)
+def test_a_check_gives_one_p_an_experiment_or_is_refused(given, met):
+    mine = Check("mine", "normals", lambda count, rng: given(count))
+    allowed = "allowed: 100 p values from 0 to 1 without NaN, or as many booleans"
+    with pytest.raises(ParameterError, match=re.escape(f"gave {met}; {allowed}")):
+        validate([mine], n=100)
+    assert validate([Check("mine", "x", lambda n, rng: [0.5] * n)], n=100)[0].found == 0

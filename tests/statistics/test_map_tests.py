@@ -105,6 +105,14 @@ def test_a_planted_correlation_is_found(patches, name):
         result = agreement(x, x + 0.8 * noise, patches, named(name), 99, seed=k)
         found.append(result.p <= 0.05)
     assert np.mean(found) >= 0.85
+    by_name = agreement(x, x + 0.8 * noise, patches, name, 99, seed=k)
+    assert np.array_equal(by_name.null, result.null)
+
+
+def test_a_null_that_nobody_knows_is_refused(patches):
+    x = np.arange(len(patches), dtype=float)
+    with pytest.raises(ParameterError, match="unknown null 'spinn'; one of: spin, hungarian"):
+        agreement(x, x, patches, "spinn", 9)
 
 
 def test_voxels_are_tested_without_a_sphere():

@@ -8,6 +8,8 @@ from typing import Literal
 
 import numpy as np
 
+from insilico.errors import ParameterError
+
 Experiments = Callable[[int, np.random.Generator], np.ndarray]
 Group = Literal["false positives", "coverage", "known truth"]
 ALPHA = 0.05
@@ -53,8 +55,21 @@ class Check:
     batch: int = 100
 
     def found(self, count: int, rng: np.random.Generator) -> int:
-        """Return in how many experiments it happened."""
+        """Return in how many experiments it happened.
+
+        Raises
+        ------
+        ParameterError
+            If `run` gives anything but one p, or one boolean, for each experiment.
+        """
         values = np.asarray(self.run(count, rng))
+        told = values.shape == (count,) and values.dtype.kind in "bf"
+        if not told or not ((values >= 0) & (values <= 1)).all():
+            met = f"{values.dtype} of shape {values.shape}" if not told else "NaN, or beyond 0 to 1"
+            raise ParameterError(
+                f"check '{self.name}': run({count}, rng) gave {met}; allowed: {count} p values "
+                "from 0 to 1 without NaN, or as many booleans"
+            )
         return int((values if values.dtype == bool else values <= ALPHA).sum())
 
     def band(self, n: int, rows: int) -> tuple[int, int]:
