@@ -131,6 +131,9 @@ class Registry(Mapping[str, Any]):
         module, _, name = address.partition(":")
         return getattr(importlib.import_module(module), name)
 
+    def __contains__(self, kind: object) -> bool:
+        return kind in self.addresses()
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.addresses())
 
@@ -157,6 +160,11 @@ def explain(error: ValidationError, step: type[Step]) -> str:
     return "; ".join(lines)
 
 
+NAME = r"^[A-Za-z][\w. -]*$"
+WORDED = {NAME: "a name that begins with a letter: letters, digits, spaces and . _ -"}
+"""Patterns of text in words."""
+
+
 def in_words(item: Mapping[str, Any]) -> str:
     """Return what pydantic says of one value in our words: what was met, what is allowed."""
     if item["type"] == "missing":
@@ -166,6 +174,12 @@ def in_words(item: Mapping[str, Any]) -> str:
         return not_one_of("value", item["input"], allowed)
     wanted = item["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
     wanted = re.sub("valid (tuple|array)", "list in [ ]", wanted)
+    wanted = re.sub(
+        "(a valid dictionary|an object)( or instance of .*)?", "a mapping in { }", wanted
+    )
+    if item["type"] == "string_pattern_mismatch":
+        pattern = item["ctx"]["pattern"]
+        wanted = WORDED.get(pattern, f"a word of the form {pattern}")
     return f"met {item['input']!r}; allowed: {wanted}" if item["loc"] else wanted
 
 

@@ -25,10 +25,10 @@ def power(arguments: argparse.Namespace) -> int:
     from insilico.errors import ParameterError
     from insilico.statistics.power import flips_for
 
-    for name in ("power", "alpha"):
+    for name, usual in (("power", 0.8), ("alpha", 0.05)):
         given = getattr(arguments, name)
         if not 0 < given < 1:
-            raise ParameterError(f"--{name} {given:g}: allowed: between 0 and 1, such as 0.8")
+            raise ParameterError(f"--{name} {given:g}: allowed: between 0 and 1, such as {usual}")
     step, scores = pilot(arguments.run, arguments.statistic)
     flips_for(arguments.alpha, step.n)
     found = list(rows(step, scores, arguments))  # a mistake is told alone, without a header

@@ -103,6 +103,16 @@ def _pairs(protocol: Protocol, adapter: dict[str, Any], loc: Loc) -> Iterator[Co
         yield (*loc, "pairs"), f"met {pairs!r}; allowed: {wanted}"
     else:
         yield from _drawn(protocol, adapter, loc)
+        yield from _too_many(protocol, max((n for n in sizes if n != ALL), default=0), loc)
+
+
+def _too_many(protocol: Protocol, most: int, loc: Loc) -> Iterator[Complaint]:
+    """Yield that the training cannot be asked for so many stimuli."""
+    training = protocol.training or {}
+    if most and "n" in (kind_has("stimuli", training, "model_fields") or ()):
+        for place, message in complaints("training", {**training, "n": most}, (), files=False):
+            if place == ("n",):
+                yield (*loc, "pairs"), f"of 'training', {message}"
 
 
 def _drawn(protocol: Protocol, adapter: dict[str, Any], loc: Loc) -> Iterator[Complaint]:

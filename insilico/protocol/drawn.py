@@ -76,7 +76,10 @@ def figure_complaints(protocol: Protocol) -> Iterator[Complaint]:
 def _one(protocol: Protocol, spec: Spec, loc: Loc) -> Iterator[Complaint]:
     if "kind" not in spec:
         (first, *_) = [*(key for key in spec if key in figure_kinds()), ""]
-        hint = f" (write {{kind: {first}, of: {spec[first]}}})" if first else ""
+        if not first and str(spec.get("of")) in protocol.statistics:
+            drawn = protocol.statistics[str(spec["of"])].get("kind")
+            first = next((kind for kind in figure_kinds() if _wanted(kind) == drawn), "")
+        hint = f" (write {{kind: {first}, of: {spec.get(first, spec.get('of'))}}})" if first else ""
         yield loc, f"'kind' is missing{hint}; one of: {', '.join(figure_kinds())}"
     elif not isinstance(spec["kind"], str) or spec["kind"] not in list(figure_kinds()):
         yield loc, not_one_of("figure", spec["kind"], figure_kinds())

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from insilico.step import NAME
+
 Spec = dict[str, Any]
 """A step as a file names it: ``kind`` and parameters."""
 
@@ -13,7 +15,7 @@ ONWARD = ("captioner", "sound")
 """Sections of what is made of reconstructions, in this order."""
 CHAIN = ("stimuli", "training", "recording", "encoder", "adapter", "decoder", *ONWARD)
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z][\w. -]*$")]
+Name = Annotated[str, Field(pattern=NAME)]
 
 
 class Condition(BaseModel):

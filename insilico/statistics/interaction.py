@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import xarray as xr
-from pydantic import Field, NonNegativeInt, PositiveInt, field_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, ValidationInfo, field_validator
 
 from insilico.errors import ParameterError, not_one_of
 from insilico.statistics import intervals
@@ -23,6 +23,10 @@ from insilico.statistics.flips import sign_flip_test, told
 from insilico.step import Step, generator
 
 Sides = dict[str, tuple[str, ...]]
+SUCH_AS: dict[str | None, str] = {
+    "regions": "[V1, FFA] or {early: [V1, V2], late: [FFA]}",
+    "scores": "[pixcorr, clip_cosine] or {picture: [pixcorr, ssim], meaning: [clip_cosine]}",
+}
 
 
 class Interaction(Step):
@@ -61,15 +65,13 @@ class Interaction(Step):
 
     @field_validator("regions", "scores", mode="before")
     @classmethod
-    def _two_sides(cls, given: Any) -> Any:
+    def _two_sides(cls, given: Any, info: ValidationInfo) -> Any:
         if isinstance(given, list | tuple) and all(isinstance(name, str) for name in given):
             given = {name: (name,) for name in given}
         if isinstance(given, dict):
             given = {k: (v,) if isinstance(v, str) else tuple(v) for k, v in given.items()}
         if not isinstance(given, dict) or len(given) != 2 or not all(given.values()):
-            raise ValueError(
-                "two are compared, such as [V1, FFA] or {early: [V1, V2], late: [FFA]}"
-            )
+            raise ValueError(f"two different ones are compared, such as {SUCH_AS[info.field_name]}")
         return given
 
     def __call__(self, scores: xr.Dataset) -> xr.Dataset:

@@ -157,7 +157,9 @@ def test_regions_of_a_statistic_go_by_any_spelling(study):
 
 def test_a_value_of_the_wrong_type_is_said_once_and_at_its_key(study):
     (line,) = said(study, statistics__gap__equivalent_within=True)
-    assert "statistics.gap.equivalent_within: met True; allowed: a valid number, or an obj" in line
+    assert (
+        "statistics.gap.equivalent_within: met True; allowed: a valid number, or a mapping" in line
+    )
     (line,) = said(study, statistics__gap__equivalent_within={"pixcorr": -0.1})
     assert "statistics.gap.equivalent_within.pixcorr: met -0.1; allowed: greater than 0" in line
     (line,) = said(study, statistics={"ends": {"kind": "levels", "of": "lost"}})

@@ -89,7 +89,7 @@ MISTAKES = {
     ),
     "wrong type of a section": (
         ("stimuli: {split: test, n: 20}", "stimuli: 3"),
-        r"p.yaml:4:stimuli: met 3; allowed: a valid dictionary",
+        r"p.yaml:4:stimuli: met 3; allowed: a mapping in { }",
     ),
     "value out of a list": (
         ("fill: mean}", "fill: maen}"),
@@ -306,7 +306,22 @@ def test_another_kind_drops_the_parameters_of_the_first(write):
     ("key", "value", "message"),
     [
         ("stimuli.n", "x", r"^--set stimuli.n: met 'x'; allowed: a valid integer"),
-        ("seed.a", "1", r"^--set seed.a: 'seed' holds 7, no keys; set it whole: --set seed='"),
+        ("seed.a", "1", r"^--set seed.a: 'seed' holds 7, no keys; set it whole: --set 'seed={"),
+        (
+            "scores.0",
+            "ssim",
+            r"holds \['pixcorr', .*a list; set it whole: --set 'scores=\[ssim\]'$",
+        ),
+        (
+            "adapter.pairs",
+            "10000000",
+            r"^--set adapter.pairs: of 'training', met 10000000; allowed",
+        ),
+        ("conditions.intact", "x", r"intact: met 'x'; allowed: a mapping in { }$"),
+        ("conditions.1x", "{}", r"allowed: a name that begins with a letter: letters, digits"),
+        ("statistics.a/b", "{}", r"allowed: a name that begins with a letter: letters, digits"),
+        ("figures", "[{of: gap}]", r"'kind' is missing \(write {kind: lesion_effects, of: gap}\)"),
+        ("figures", "[{gap: 1}]", r":figures.0: 'kind' is missing; one of: network"),
         ("a..b", "1", r"^--set a..b: a key looks like stimuli.n"),
         ("seed", "[1", r"^--set seed: '\[1' is not a YAML value"),
         ("sceed", "1", r"^--set sceed: unknown key 'sceed'; .*did you mean 'seed'"),

@@ -99,7 +99,7 @@ def test_all_tied_and_mistakes():
         STEP.model_copy(update={"scores": {"a": ("pixel",), "b": ("meaning",)}})(given)
     with pytest.raises(SchemaError, match="at least two stimuli"):
         STEP(given.isel(stimulus=[0]))
-    with pytest.raises(ParameterError, match="two are compared"):
+    with pytest.raises(ParameterError, match="two different ones are compared, such as .V1, F"):
         KINDS.build(
             {
                 "kind": "interaction",
@@ -109,3 +109,9 @@ def test_all_tied_and_mistakes():
                 "scores": ["x", "y"],
             }
         )
+
+
+def test_one_score_twice_is_answered_with_scores():
+    spec = {"of": "a", "against": "b", "regions": ["V1", "FFA"], "scores": ["pixcorr", "pixcorr"]}
+    with pytest.raises(ParameterError, match="two different ones.*such as .pixcorr, clip_cosine"):
+        KINDS.build({"kind": "interaction", **spec})

@@ -141,7 +141,8 @@ def test_a_small_alpha_gets_flips_enough(run, capsys):
         (["--statistic", "accuracy"], "power knows paired: gap"),
         (["--metric", "k"], "unknown metric 'k'"),
         (["--contrast", "C"], "unknown contrast 'C'"),
-        (["--power", "80"], "--power 80: allowed: between 0 and 1"),
+        (["--power", "80"], "--power 80: allowed: between 0 and 1, such as 0.8"),
+        (["--alpha", "0"], "--alpha 0: allowed: between 0 and 1, such as 0.05"),
         (
             ["--alpha", "0.00001"],
             "the least p of 10000 sign flips is 0.0001; allowed: that or more",
