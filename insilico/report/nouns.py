@@ -104,12 +104,12 @@ class Assembly:
         return noun.assign_attrs(note="; ".join([*said, *more])) if more else noun
 
 
-BESIDE_ROWS = ("vertex", "voxel", "variant")
+BESIDE_ROWS = ("vertex", "voxel", "variant", "stimulus", "label")
 """Dimensions of an estimate that are no row of the table."""
 
 
 def table(estimates: dict[str, xr.Dataset]) -> pd.DataFrame:
-    """Return all estimates as rows; maps over vertices and effects of variants stay out.
+    """Return all estimates as rows; maps, variants, and what is of each stimulus or label stay out.
 
     Parameters
     ----------

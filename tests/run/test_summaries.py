@@ -22,6 +22,7 @@ from insilico.figures.dissociation import dissociation
 from insilico.figures.doses import dose_curves
 from insilico.figures.lesions import lesion_effects
 from insilico.figures.network_lesions import network_lesions
+from insilico.report.nouns import table
 from insilico.report.summary import _estimate, _scores
 from insilico.statistics.curves import DoseResponse
 from insilico.statistics.interaction import Interaction
@@ -254,3 +255,17 @@ def test_a_star_stands_beside_its_effect(made):
     axes = lesion_effects(far).axes[0]
     stars = [text.xy[0] for text in axes.texts if text.get_text() == "*"]
     assert stars == [pytest.approx(far["ci_low"].sel(contrast="a", metric="m").item())]
+
+
+def test_a_table_has_one_row_for_each_estimate():
+    """What is of every stimulus or label stays in the file of the estimate."""
+    rows = {"effect": (("contrast", "metric"), np.ones((2, 3)))}
+    beside = {
+        "answer": (("contrast", "stimulus"), np.full((2, 9), "a")),
+        "truth": ("stimulus", list("abcdefghi")),
+    }
+    parts = {"part": (("contrast", "label"), np.ones((2, 2)))}
+    labels = {"contrast": ["x", "y"], "metric": ["a", "b", "c"], "label": ["l", "m"]}
+    made = table({"naming": xr.Dataset({**rows, **beside, **parts}, labels)})
+    assert len(made) == 6
+    assert not {"answer", "truth", "part", "stimulus", "label"} & {*made.columns}
