@@ -143,7 +143,7 @@ def _add_power(into: Any) -> None:
 def _add_validate(into: Any) -> None:
     about = "count the errors of every test and interval on known truth; 1 if one is off"
     parser = _command(into, "validate", validate, about)
-    parser.add_argument("--full", action="store_true", help="over all vertices: hours")
+    parser.add_argument("--full", action="store_true", help="over all vertices: an hour or more")
     names = "checks, by name or its first word (all)"
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help=names)
     parser.add_argument("--n", type=_count, help="experiments of each check (its own number)")
