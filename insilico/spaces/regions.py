@@ -210,11 +210,14 @@ def _own(prefix: str, region: str, of: xr.Dataset | None) -> np.ndarray:
     if of is None or name not in of.coords:
         here = [] if of is None else [n for n in ("roi", *REGIONS) if n in of.coords]
         asked = f"{prefix}:{region}" if region else prefix
-        on_surface = [f"{atlas}:{region}" for atlas in atlases.holding(region)] if region else []
+        surface = of is None or of.attrs["space"] == "fsaverage5"
+        others = (
+            [f"{atlas}:{region}" for atlas in atlases.holding(region)] if surface and region else []
+        )
         instead = (
-            f"on fsaverage5 there is {listed(on_surface)}"
-            if on_surface
-            else ("recordings of NSD carry those families whose files are on the disk")
+            f"on fsaverage5 there is {listed(others)}"
+            if others
+            else "recordings of NSD carry those families whose files are on the disk"
         )
         raise RegionError(
             f"'{asked}' needs a response with the coordinate '{name}'; this one has "
