@@ -27,6 +27,7 @@ def comparisons(protocol: Protocol) -> Iterator[Complaint]:
             yield (*loc, "against"), f"met '{against}', which is 'of' too: name another condition"
         elif known and spec.get("kind") in PAIRED:
             yield from _one(protocol, str(against), (*loc, "against"))
+            yield from _source(protocol, of, str(against), (*loc, "against"))
         yield from _controls(protocol, spec, (*loc, "control"))
 
 
@@ -34,6 +35,20 @@ def _one(protocol: Protocol, against: str, loc: Loc) -> Iterator[Complaint]:
     many = len(rows_of(protocol, against))
     if many > 1:
         yield loc, f"'{against}' stands for {many} conditions; allowed: one, such as the intact one"
+
+
+def _source(protocol: Protocol, of: Any, against: str, loc: Loc) -> Iterator[Complaint]:
+    """Yield a lesion that is compared with responses of another source: that differs too."""
+    if not isinstance(of, str) or of not in protocol.conditions:
+        return
+    both = {name: protocol.conditions[name].source for name in (of, against)}
+    if protocol.conditions[of].perturb and set(both.values()) == {"encoder", "recording"}:
+        words = {"encoder": "predicted", "recording": "measured"}
+        met = " and ".join(f"'{name}' has {words[source]}" for name, source in both.items())
+        yield (
+            loc,
+            f"{met} responses, so that no effect is the perturbation's: compare like with like",
+        )
 
 
 def _controls(protocol: Protocol, spec: Spec, loc: Loc) -> Iterator[Complaint]:

@@ -124,7 +124,7 @@ def _adapter(protocol: Protocol, spec: Spec, loc: Loc) -> Iterator[Complaint]:
     if "pairs" not in adapter:
         yield loc, "it goes through an adapter that is fitted here: add 'adapter', or a preset"
     elif told := not_linear(adapter):
-        yield loc, f"it goes through a matrix: {told}"
+        yield loc, f"a sweep goes through a matrix: {told}"
 
 
 def _entry(protocol: Protocol, spec: Spec, loc: Loc) -> Iterator[Complaint]:

@@ -40,9 +40,10 @@ def methods(plan: Plan, nouns: Mapping[str, xr.Dataset]) -> str:
     said = [f"{plan.protocol.title}: methods"]
     if simulated(nouns):
         said.append("All responses are simulated: those of the phantom, not of a person's brain.")
+    said += [f"In place of others: {plan.note}."] if plan.note else []
     said += [*_stages(plan, nouns), *_conditions(plan)]
     said += dict.fromkeys(str(n.attrs["lesion"]) for n in nouns.values() if "lesion" in n.attrs)
-    said += [*_scores(nouns), *_statistics(nouns), _software(plan)]
+    said += [*_scores(nouns), *_statistics(plan, nouns), _software(plan)]
     return "\n\n".join("\n".join(wrap(part, WIDTH)) for part in said) + "\n"
 
 
@@ -50,12 +51,13 @@ def _stages(plan: Plan, nouns: Mapping[str, xr.Dataset]) -> Iterator[str]:
     """Name what each stage was, with all that was set."""
     if (stimuli := nouns.get("stimuli")) is not None:
         source = stimuli.attrs.get("source", "stimuli of the protocol")
-        yield f"Stimuli. n = {stimuli.sizes['stimulus']}; {source}; {_settings(plan, 'stimuli')}."
+        settings = _settings(plan.resolved, "stimuli")
+        yield f"Stimuli. n = {stimuli.sizes['stimulus']}; {source}; {settings}."
     used = {type(job.step) for job in walk(plan.targets())}
     for stage in STAGES:
         spec = plan.resolved.get(stage)
         if spec and kinds(stage)[spec["kind"]] in used:
-            yield f"{stage.capitalize()}. {_settings(plan, stage)}."
+            yield f"{stage.capitalize()}. {_settings(plan.resolved, stage)}."
     made = nouns["reconstruction"].attrs if "reconstruction" in nouns else {}
     if "variant" in made:
         yield f"Decoding, as run. {made['variant']}; {counted(int(_draws(nouns)), 'draw')}."
@@ -65,9 +67,9 @@ def _draws(nouns: Mapping[str, xr.Dataset]) -> int:
     return nouns["reconstruction"].sizes.get("draw", 1)
 
 
-def _settings(plan: Plan, stage: str) -> str:
+def _settings(sections: Mapping[str, Any], name: str) -> str:
     """Write a section's kind and what is set in it."""
-    spec: Mapping[str, Any] = plan.resolved[stage]
+    spec: Mapping[str, Any] = sections[name]
     given = {k: v for k, v in spec.items() if k != "kind" and not _empty(v)}
     words = ", ".join(f"{name} {_value(value)}" for name, value in given.items())
     kind = str(spec.get("kind", ""))
@@ -90,24 +92,24 @@ def _conditions(plan: Plan) -> Iterator[str]:
     for branch in plan.branches:
         rows.setdefault(branch.row.base, []).append(branch.row)
     for base, group in rows.items():
-        yield f"Condition '{base}'. {_condition(group)}."
+        yield f"Condition '{base}'. {_condition(plan.resolved['conditions'][base], group)}."
 
 
-def _condition(rows: list[Row]) -> str:
-    row = rows[0]
-    said = [SOURCES[row.source]]
-    if row.perturb:
-        skipped = {"kind", "region", "control", "control_index", "seed"}
-        words = [f"{k} {_value(v)}" for k, v in row.perturb.items() if k not in skipped]
-        said.append(", ".join([str(row.perturb["kind"]), *words]))
-        regions = list(dict.fromkeys(one.region for one in rows if one.region))
-        if regions:
-            said.append(f"at {'; '.join(regions)}")
-        if row.control >= 0:
-            each = len({one.control for one in rows})
-            what = f"{counted(each, 'matched control')} ({row.perturb['control']})"
-            said.append(f"not there itself but in {what} of each")
-    if row.refit:
+def _condition(spec: Mapping[str, Any], rows: list[Row]) -> str:
+    """Write a condition's source, the stages that are its own, and its perturbation."""
+    said = [SOURCES[rows[0].source]]
+    own = {k: v for k, v in spec.items() if k not in ("source", "perturb", "refit", "variant")}
+    said += [f"{stage} of its own: {_value(given)}" for stage, given in own.items()]
+    if rows[0].perturb:
+        asked = {**spec["perturb"], "atlas": rows[0].perturb.get("atlas")}
+        kind, each = asked.pop("kind"), asked.pop("region", None)
+        words = [f"{k} {_value(v)}" for k, v in asked.items() if not _empty(v)]
+        said.append(", ".join([str(kind), *words]))
+        acted = [str(row.perturb["region"]) for row in rows if row.perturb and each]
+        if acted:
+            what = "matched controls of" if asked.get("control") else "acts on"
+            said.append(f"{what} {'; '.join(dict.fromkeys(acted))}")
+    if rows[0].refit:
         said.append("the adapter fitted again on pairs perturbed alike")
     variants = list(dict.fromkeys(one.variant for one in rows if one.variant))
     if variants:
@@ -124,7 +126,7 @@ def _scores(nouns: Mapping[str, xr.Dataset]) -> Iterator[str]:
             yield f"Score '{name}'. {what}{known}."
 
 
-def _statistics(nouns: Mapping[str, xr.Dataset]) -> Iterator[str]:
+def _statistics(plan: Plan, nouns: Mapping[str, xr.Dataset]) -> Iterator[str]:
     for stem, made in nouns.items():
         if stem.startswith("estimate-"):
             unit = str(made.attrs.get("unit_of_inference", "stimulus"))
@@ -132,9 +134,10 @@ def _statistics(nouns: Mapping[str, xr.Dataset]) -> Iterator[str]:
             told = {"test": "", "null": "null: ", "correction": "correction: "}
             told |= {"interval": "interval: ", "caution": "caution: "}
             said = [head + str(made.attrs[key]) for key, head in told.items() if key in made.attrs]
-            what = str(made.attrs.get("statistic", "")) or "no further words"
             name = stem.removeprefix("estimate-")
-            yield f"Statistic '{name}'. {what}; {'; '.join([*said, f'n = {n}, unit {unit}'])}."
+            said = [str(made.attrs.get("statistic", "")), *said, f"n = {n}, unit {unit}"]
+            said.append(f"as set: {_settings(plan.resolved['statistics'], name)}")
+            yield f"Statistic '{name}'. {'; '.join(filter(None, said))}."
 
 
 def _software(plan: Plan) -> str:

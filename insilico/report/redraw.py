@@ -72,7 +72,7 @@ def redraw(
         raise ParameterError(not_one_of("figure", only, named))
     asked = tuple(figure for name, figure in named.items() if only in (None, name))
     where = Path(out or folder).expanduser()
-    if where.exists() and not where.is_dir():
+    if where.suffix in (".png", ".pdf", ".svg") or (where.exists() and not where.is_dir()):
         raise ParameterError(f"--out {where} is a file; name a folder")
     with writing(where):
         where.mkdir(parents=True, exist_ok=True)

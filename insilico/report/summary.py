@@ -163,7 +163,8 @@ def _floor(estimate: xr.Dataset) -> list[str]:
     there = int((p <= each * (1 + 1e-9)).sum())
     if not there and most <= 0.01:
         return []
-    span = f"{least:.3g}" + (f" to {most:.3g} (differences of zero)" if most > least else "")
+    more = f" ({most:.3g} where most differences are zero)" if most > least else ""
+    span = f"{least:.3g}{more}"
     lie = f", before correction; {there} of {int(np.isfinite(p).sum())} lie there" * bool(there)
     return [f"  no p can lie below {span} here{lie}"]
 

@@ -85,6 +85,8 @@ def test_figures_are_not_drawn_into_a_file(study, tmp_path):
     with pytest.raises(ParameterError, match=r"table\.csv is a file; name a folder"):
         isi.draw(tmp_path / "out", out=tmp_path / "table.csv")
     assert (tmp_path / "table.csv").read_text() == "mine"
+    with pytest.raises(ParameterError, match=r"new\.png is a file; name a folder"):
+        isi.draw(tmp_path / "out", out=tmp_path / "new.png")
 
 
 @pytest.mark.parametrize(

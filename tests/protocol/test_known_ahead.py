@@ -48,7 +48,7 @@ def perturbed(**spec):
 
 SWAPPED = perturbed(kind="swap", region=["Vis", "Limbic"])
 PREVALENT = of_gap(kind="prevalence", of=["lost", "lost"], against=["intact", "intact"])
-MEASURED = {"conditions.lost.source": "recording"}
+MEASURED = {"conditions.intact.source": "recording", "conditions.lost.source": "recording"}
 RAISED = perturbed(kind="stimulate", region="Vis", dose=[1, 2], unit="sd")
 THREE = {
     "conditions.lost": {"perturb": {"region": ["Vis", "Limbic", "Cont"]}},
@@ -102,6 +102,8 @@ AHEAD = {
         perturbed(region="floc-faces:any"), MEASURED, "needs a response with the coordinate 'floc-faces'"),
     "labels that a recording has not": (
         {**perturbed(region="roi:V9"), **MEASURED}, {"conditions.lost.perturb.region": "roi:V1"}, "unknown roi 'V9'"),
+    "a lesion against another source": (
+        {**perturbed(region="Vis"), "conditions.lost.source": "recording"}, MEASURED, "compare like with like"),
     "an encoder of nothing": (
         {"encoder.without": ["text", "vision", "sound"]}, {"encoder.without": ["text", "sound"]}, "has no input"),
     "stimuli of no stream": (

@@ -74,7 +74,10 @@ def test_a_difference_of_zero_has_no_sign():
     assert of_differences(values[:, 0], 99).tolist() == [1 / 4, 1 / 100]
     assert of_differences(np.zeros((12, 1)), 99).tolist() == [1.0]
     summary = _floor(made)[0]
-    assert "below 0.000488 to 0.25 (differences of zero) here, before correction; 2 of 2" in summary
+    assert (
+        "below 0.000488 (0.25 where most differences are zero) here, before correction; 2 of 2"
+        in summary
+    )
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,9 @@ def test_the_methods_say_what_was_done_and_what_a_lesion_is(results):
         told = said.partition(f"Statistic '{path.stem.removeprefix('estimate-')}'.")[2]
         for key in ("test", "null", "correction", "interval"):
             assert " ".join(str(made.get(key, "")).split()) in told
+    assert "Condition 'matched'. Predicted responses; ablate, atlas phantom7" in said
+    assert "control patch, n 1; matched controls of Vis; SomMot." in said
+    assert "as set: paired (of silenced, against intact, control matched" in said
 
 
 def test_the_methods_name_no_stage_that_was_not_used(store, tmp_path):

@@ -87,16 +87,29 @@ def of_prevalence(count: int, rng: Rng, subjects: int = 20) -> np.ndarray:
     return np.array([ends[k][0] <= t <= ends[k][1] for k, t in zip(hits, truth, strict=True)])
 
 
-def of_accuracy(count: int, rng: Rng, r: float = 0.5, places: int = 10) -> np.ndarray:
-    """Return whether the percentile interval of `encoding_accuracy` holds the true mean r."""
+def of_accuracy(
+    count: int, rng: Rng, r: float = 0.5, places: int = 10, shared: int = 0
+) -> np.ndarray:
+    """Return whether the percentile interval of `encoding_accuracy` holds the true mean r.
+
+    What is predicted of a place is its own, or a mixture of so many `shared` dimensions; noise is
+    always its own.
+    """
     found, labels = [], np.ones(places, int)
     for _ in range(count):
-        x = rng.standard_normal((N, places))
-        y = r * x + np.sqrt(1 - r**2) * rng.standard_normal((N, places))
+        x = _of_places(rng, places, shared)
+        y = r * x + np.sqrt(1 - r**2) * _of_places(rng, places)
         drawn = bootstrap_correlations(x, y, labels, 1, 999, rng)
         low, high = np.percentile(drawn, [2.5, 97.5])
         found.append(low <= r <= high)
     return np.array(found)
+
+
+def _of_places(rng: Rng, places: int, shared: int = 0) -> np.ndarray:
+    if not shared:
+        return rng.standard_normal((N, places))
+    weights = rng.standard_normal((shared, places))
+    return rng.standard_normal((N, shared)) @ (weights / np.linalg.norm(weights, axis=0))
 
 
 def of_draws(count: int, rng: Rng) -> np.ndarray:
@@ -182,4 +195,14 @@ CHECKS = (
         "noise_ceiling, jackknife", "0.8, 4 repeats, 10 places", of_ceiling, (0.90, 0.96), n=2000
     ),
 )
-FULL = (covers("mixed, interval", "difference, 8 draws", of_mixed),)
+FULL = (
+    covers("mixed, interval", "difference, 8 draws", of_mixed),
+    Check(
+        "encoding_accuracy, large region",
+        "r = 0.5 in 2,000 places of 8 dimensions",
+        partial(of_accuracy, places=2000, shared=8),
+        group="coverage",
+        rate=0.95,
+        stated=(0.66, 0.80),
+    ),
+)
