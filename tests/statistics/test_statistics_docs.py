@@ -37,15 +37,17 @@ def test_the_table_of_attainable_p():
         assert of_flips(int(stimuli), 10_000) == pytest.approx(float(drawn), rel=0.01)
 
 
+def _heads(text):
+    heads = re.findall(r"^#+ (.*)", text, re.M)
+    return [re.sub(r"[^\w -]", "", head).lower().replace(" ", "-") for head in heads]
+
+
 def test_the_example_and_the_links():
     example = parse(re.search(r"```yaml\n(.*?)```", TEXT, re.DOTALL)[1], "example").data
     for name, spec in example["statistics"].items():
         assert list(complaints("statistics", spec, ("statistics", name))) == []
-    heads = [
-        re.sub(r"[^\w -]", "", h).lower().replace(" ", "-")
-        for h in re.findall(r"^#+ (.*)", TEXT, re.M)
-    ]
     for link in re.findall(r"\]\(([^)]+)\)", TEXT):
         path, _, anchor = link.partition("#")
-        assert not path or (PAGE.parent / path).exists(), link
-        assert not anchor or anchor in heads, link
+        page = PAGE.parent / path if path else PAGE
+        assert page.exists(), link
+        assert not anchor or anchor in _heads(page.read_text(encoding="utf-8")), link
