@@ -60,11 +60,8 @@ def _stages(plan: Plan, nouns: Mapping[str, xr.Dataset]) -> Iterator[str]:
             yield f"{stage.capitalize()}. {_settings(plan.resolved, stage)}."
     made = nouns["reconstruction"].attrs if "reconstruction" in nouns else {}
     if "variant" in made:
-        yield f"Decoding, as run. {made['variant']}; {counted(int(_draws(nouns)), 'draw')}."
-
-
-def _draws(nouns: Mapping[str, xr.Dataset]) -> int:
-    return nouns["reconstruction"].sizes.get("draw", 1)
+        draws = nouns["reconstruction"].sizes.get("draw", 1)
+        yield f"Decoding, as run. {made['variant']}; {counted(draws, 'draw')}."
 
 
 def _settings(sections: Mapping[str, Any], name: str) -> str:

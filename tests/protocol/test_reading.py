@@ -30,16 +30,7 @@ figures: [network_gap, lesion_effects, reconstruction_grid, surface_gap]
 """
 
 
-@pytest.fixture(autouse=True)
-def _no_weights_needed(monkeypatch):
-    """Let steps be built where their weights are not."""
-    from insilico.decoders.mindeye2.step import MindEye2
-    from insilico.encoders.mary_nano import MaryNano
-    from insilico.protocol.steps import kinds
-    from insilico.step import Step
-
-    for step in (MindEye2, MaryNano, *(kinds("scores")[name] for name in kinds("scores"))):
-        monkeypatch.setattr(step, "digests", Step.digests)
+pytestmark = pytest.mark.usefixtures("no_weights_needed")
 
 
 @pytest.fixture
